@@ -1,0 +1,1 @@
+"""What only the course knows: chapters, profiles, sessions, exercise checks, editions, the runner."""

@@ -1,0 +1,19 @@
+"""The one progress bar of the course, so that one switch silences every bar."""
+
+import os
+import sys
+
+from tqdm import tqdm
+
+
+def progress(iterable=None, *, total: int | None = None, description: str = "", disable: bool = False, **options):
+    """Wrap an iterable in a text progress bar on stderr.
+
+    Arguments: ``iterable`` (or ``total``, with ``.update()`` called by hand); ``description`` stands left of the bar;
+    ``disable=True`` hides it. The environment variable ``SEGBOOK_PROGRESS=0`` hides every bar of the course: the tests
+    set it, because a bar prints something else on every machine. Returns the ``tqdm`` object.
+    """
+    silent = disable or os.environ.get("SEGBOOK_PROGRESS", "1") == "0"
+    options.setdefault("file", sys.stderr)
+    options.setdefault("leave", True)
+    return tqdm(iterable, total=total, desc=description, disable=silent, dynamic_ncols=True, **options)
