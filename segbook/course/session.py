@@ -1,0 +1,94 @@
+"""``sb.setup``: what every notebook calls first, and the :class:`Run` it returns."""
+
+import hashlib
+import os
+import platform
+import random
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import segbook
+from segbook.course import profiles
+from segbook.course.chapters import ROOT
+from segbook.training import Recipe, default_device
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a notebook or a command: which profile, data set, seed and device it uses."""
+
+    profile: profiles.Profile
+    dataset: str
+    seed: int
+    device: torch.device
+
+    def load(self, split: str, **options):
+        """The data set of this run at the profile's size and count; options are those of ``sb.data.load``."""
+        options.setdefault("size", self.profile.size_for(self.dataset))
+        options.setdefault("count", self.profile.count_for(self.dataset, split))
+        return segbook.data.load(self.dataset, split, **options)
+
+    def model(self, name: str, num_classes: int, *, width: float | None = None, seed: int | None = None, **options):
+        """Build a model of the registry at the profile's width, on the device, from this run's seed.
+
+        Seeding here makes the initial weights independent of whatever ran before in the notebook.
+        """
+        torch.manual_seed(self.seed if seed is None else seed)
+        width = self.profile.width_for(name) if width is None else width
+        return segbook.models.build(name, num_classes, width=width, **options).to(self.device)
+
+    def recipe(self, model: str = "*", **changes) -> Recipe:
+        """The profile's training recipe for a model, with changes: ``run.recipe("unet", steps=100)``."""
+        changes.setdefault("seed", self.seed)
+        return self.profile.recipe_for(model, **changes)
+
+    def checkpoint(self, name: str, *what_matters) -> Path:
+        """Where training under this name keeps its checkpoint.
+
+        Whatever else decides the result, usually the recipe, is passed too and becomes part of the file's name: a changed
+        recipe trains anew, an unchanged one loads.
+        """
+        mark = hashlib.sha256(repr(what_matters).encode()).hexdigest()[:8]
+        folder = runs_folder() / "checkpoints" / f"{self.profile.name}-{self.dataset}"
+        return folder / f"{name}-seed{self.seed}-{mark}.pt"
+
+
+def runs_folder() -> Path:
+    """Where checkpoints and executed copies go: SEGBOOK_RUNS, by default ``runs/`` in the project."""
+    return Path(os.environ.get("SEGBOOK_RUNS") or ROOT / "runs")
+
+
+def setup(profile: str = "quick", seed: int = 0, dataset: str = "street") -> Run:
+    """Seed everything, choose device and threads, set the figure style, print one line of versions.
+
+    The environment variables SEGBOOK_PROFILE, SEGBOOK_DATASET, SEGBOOK_DEVICE and SEGBOOK_THREADS win over the
+    arguments, so that one command can run every notebook another way. Raises ValueError for an unknown profile or
+    device, or a thread count that is not a positive integer.
+    """
+    chosen = profiles.get(os.environ.get("SEGBOOK_PROFILE") or profile)
+    dataset = os.environ.get("SEGBOOK_DATASET") or dataset
+    segbook.data.require_known(dataset)
+    _set_threads(os.environ.get("SEGBOOK_THREADS"))
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    device = default_device()
+    if "IPython" in sys.modules:  # the command line needs no figures
+        segbook.plots.style()
+    print(
+        f"segbook {segbook.__version__} · Python {platform.python_version()} · torch {torch.__version__} · {device.type}, "
+        f"{torch.get_num_threads()} threads · {chosen.name} profile · {dataset} data · seed {seed}"
+    )
+    return Run(profile=chosen, dataset=dataset, seed=seed, device=device)
+
+
+def _set_threads(wanted: str | None) -> None:
+    if wanted is None:
+        return
+    if not wanted.isdigit() or int(wanted) < 1:
+        raise ValueError(f"SEGBOOK_THREADS must be a positive integer, got {wanted!r}")
+    torch.set_num_threads(int(wanted))
