@@ -1,5 +1,7 @@
 """Blocks that several papers share. Each is small enough to be read in the notebook that first meets it."""
 
+from collections import OrderedDict
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -35,6 +37,86 @@ class ConvNormAct(nn.Sequential):
         )
 
 
+class SeparableConv2d(nn.Sequential):
+    """A depthwise convolution (one kernel a channel) followed by a pointwise, 1x1, one that mixes the channels.
+
+    Input [N, in_channels, H, W], output [N, out_channels, H', W']; with stride 1 the size is kept for every odd kernel
+    and any dilation. Weights: k*k*in_channels + in_channels*out_channels instead of k*k*in_channels*out_channels.
+
+    ``order`` says what stands around the two convolutions, none of which has a bias:
+
+    - ``"plain"``: depthwise, pointwise;
+    - ``"activation_first"``: ReLU, depthwise, norm, pointwise, norm, as in most of DeepLab v3+'s Xception;
+    - ``"activation_last"``: depthwise, norm, ReLU, pointwise, norm, ReLU, as in its last block, its ASPP and decoder.
+
+    ``norm_eps`` is batch normalisation's epsilon (1e-3 in that Xception). Raises ValueError for an even kernel or an
+    unknown order. Papers: Chollet 2017, arXiv 1610.02357; Chen et al. 2018, arXiv 1802.02611, section 3.
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size=3, *, stride=1, dilation=1, order="plain", norm_eps=1e-5):
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd so that the padding can keep the size, got {kernel_size}")
+        padding = dilation * (kernel_size - 1) // 2
+        parts = {
+            # Not in place: in a residual block the shortcut still needs the input as it was.
+            "relu": nn.ReLU(),
+            "depthwise": nn.Conv2d(
+                in_channels, in_channels, kernel_size, stride, padding, dilation, groups=in_channels, bias=False
+            ),
+            "depthwise_norm": nn.BatchNorm2d(in_channels, eps=norm_eps),
+            "depthwise_relu": nn.ReLU(inplace=True),
+            "pointwise": nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False),
+            "pointwise_norm": nn.BatchNorm2d(out_channels, eps=norm_eps),
+            "pointwise_relu": nn.ReLU(inplace=True),
+        }
+        orders = {
+            "plain": ["depthwise", "pointwise"],
+            "activation_first": ["relu", "depthwise", "depthwise_norm", "pointwise", "pointwise_norm"],
+            "activation_last": [name for name in parts if name != "relu"],
+        }
+        if order not in orders:
+            raise ValueError(f"order must be one of {', '.join(orders)}; got {order!r}")
+        super().__init__(OrderedDict((name, parts[name]) for name in orders[order]))
+
+
+def bilinear_kernel(kernel_size: int) -> torch.Tensor:
+    """The weights, float32 [kernel_size, kernel_size], with which a transposed convolution interpolates bilinearly.
+
+    A tent in each direction: 1 - |x - centre| / factor, with factor = (kernel_size + 1) // 2, which is the stride that
+    the kernel is made for. Raises ValueError for a size below 1. Source: FCN's released code.
+    """
+    if kernel_size < 1:
+        raise ValueError(f"kernel_size must be at least 1, got {kernel_size}")
+    factor = (kernel_size + 1) // 2
+    centre = factor - 1 if kernel_size % 2 else factor - 0.5
+    tent = 1 - (torch.arange(kernel_size) - centre).abs() / factor
+    return torch.outer(tent, tent)
+
+
+class BilinearConvTranspose2d(nn.ConvTranspose2d):
+    """Up-sampling by ``stride`` as a transposed convolution that starts as bilinear interpolation (FCN, section 3.3).
+
+    Input [N, channels, H, W], output [N, channels, stride*H, stride*W] with the default kernel 2*stride (one less for an
+    odd stride) and padding stride // 2; inside the border it then equals bilinear interpolation, at the border it
+    counts the outside as zero. Any other kernel and padding give (H - 1)*stride + kernel_size - 2*padding; FCN's
+    released nets use ``kernel_size=64, padding=0`` at stride 32 and crop.
+
+    The weight is [channels, channels, k, k] with the kernel on the diagonal (class i to class i) and zeros elsewhere.
+    It is frozen unless ``learned``; there is no bias. Raises ValueError for a stride below 1.
+    """
+
+    def __init__(self, channels, stride, *, kernel_size=None, padding=None, learned=False):
+        if stride < 1:
+            raise ValueError(f"stride must be at least 1, got {stride}")
+        kernel_size = 2 * stride - stride % 2 if kernel_size is None else kernel_size
+        padding = stride // 2 if padding is None else padding
+        kernel = bilinear_kernel(kernel_size)
+        super().__init__(channels, channels, kernel_size, stride, padding, bias=False)
+        with torch.no_grad():
+            self.weight.copy_(torch.eye(channels)[:, :, None, None] * kernel)
+        self.weight.requires_grad_(learned)
+
+
 def center_crop(features: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """The central [.., size[0], size[1]] window of [.., H, W]; U-Net joins its two paths this way (figure 1).
 
@@ -51,10 +133,10 @@ def he_initialise(module: nn.Module) -> None:
     """Weights of every convolution from N(0, 2 / fan_in), biases zero (He et al., 2015; U-Net section 3).
 
     The factor 2 makes up for ReLU, which sets half of a centred signal to zero: the variance of the activations then
-    stays the same from layer to layer.
+    stays the same from layer to layer. Bilinear up-sampling keeps its weights.
     """
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and not isinstance(layer, BilinearConvTranspose2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -32,3 +32,91 @@ def test_scaled_channels():
     assert [layers.scaled(64, w) for w in (1.0, 0.125, 0.001)] == [64, 8, 1]
     with pytest.raises(ValueError, match="width must be positive, got -1"):
         layers.scaled(64, -1)
+
+
+@pytest.mark.parametrize("kernel_size, stride, dilation", [(3, 1, 1), (3, 2, 1), (3, 1, 4), (5, 1, 2)])
+def test_separable_convolution_is_a_standard_one_of_low_rank(kernel_size, stride, dilation):
+    layer = layers.SeparableConv2d(4, 6, kernel_size, stride=stride, dilation=dilation)
+    weight = layer.pointwise.weight * layer.depthwise.weight.transpose(0, 1)  # [6, 4, 1, 1] * [1, 4, k, k]
+    x = torch.randn(2, 4, 19, 24)
+    padding = dilation * (kernel_size // 2)
+    torch.testing.assert_close(layer(x), F.conv2d(x, weight, stride=stride, padding=padding, dilation=dilation))
+    assert layer(x).shape[-2:] == (-(-19 // stride), -(-24 // stride))
+
+
+def test_separable_convolution_counts():
+    count = sum(p.numel() for p in layers.SeparableConv2d(256, 256).parameters())
+    assert count == 9 * 256 + 256 * 256 == 67_840
+    assert sum(p.numel() for p in layers.SeparableConv2d(2048, 256).parameters()) == 542_720
+
+
+@pytest.mark.parametrize(
+    "order, names",
+    [
+        ("plain", "depthwise pointwise"),
+        ("activation_first", "relu depthwise depthwise_norm pointwise pointwise_norm"),
+        ("activation_last", "depthwise depthwise_norm depthwise_relu pointwise pointwise_norm pointwise_relu"),
+    ],
+)
+def test_separable_convolution_orders(order, names):
+    layer = layers.SeparableConv2d(4, 6, order=order, norm_eps=1e-3)
+    assert [name for name, _ in layer.named_children()] == names.split()
+    assert all(part.eps == 1e-3 for part in layer if isinstance(part, torch.nn.BatchNorm2d))
+    x = torch.randn(2, 4, 9, 9)
+    before = x.clone()
+    out = layer(x)
+    assert torch.equal(x, before), "the input of a residual block must survive"
+    assert (out.min() >= 0) == (order == "activation_last")
+
+
+def test_separable_convolution_refusals():
+    with pytest.raises(ValueError, match="kernel_size must be odd.*got 2"):
+        layers.SeparableConv2d(4, 4, 2)
+    with pytest.raises(ValueError, match="plain, activation_first, activation_last; got 'last'"):
+        layers.SeparableConv2d(4, 4, order="last")
+
+
+def test_bilinear_kernel_values():
+    tent = torch.tensor([0.25, 0.75, 0.75, 0.25])
+    torch.testing.assert_close(layers.bilinear_kernel(4), torch.outer(tent, tent))
+    tent = torch.tensor([1.0, 2.0, 3.0, 2.0, 1.0]) / 3
+    torch.testing.assert_close(layers.bilinear_kernel(5), torch.outer(tent, tent))
+    assert [layers.bilinear_kernel(2 * s).sum().item() for s in (2, 4, 8, 16, 32)] == [4, 16, 64, 256, 1024]
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        layers.bilinear_kernel(0)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, 5, 8, 32])
+def test_bilinear_transposed_convolution_interpolates_inside_the_border(stride):
+    x = torch.rand(2, 3, 5, 6)
+    up = layers.BilinearConvTranspose2d(3, stride)(x)
+    wanted = F.interpolate(x, scale_factor=stride, mode="bilinear", align_corners=False)
+    assert up.shape == wanted.shape == (2, 3, 5 * stride, 6 * stride)
+    border = stride // 2
+    inside = (..., slice(border, 5 * stride - border), slice(border, 6 * stride - border))
+    torch.testing.assert_close(up[inside], wanted[inside])
+    if stride > 1:
+        assert (up[..., 0, :] < wanted[..., 0, :]).all(), "outside counts as zero, so the border must be darker"
+
+
+def test_bilinear_transposed_convolution_in_the_form_of_fcn():
+    up = layers.BilinearConvTranspose2d(11, 32, kernel_size=64, padding=0)
+    assert up(torch.zeros(1, 11, 16, 16)).shape[-2:] == (544, 544)
+    assert sum(p.numel() for p in up.parameters()) == 495_616  # 134,801,227 - 134,305,611 of FCN-32s with 11 classes
+    alexnet = layers.BilinearConvTranspose2d(2, 32, kernel_size=63, padding=0)
+    assert alexnet(torch.zeros(1, 2, 16, 16)).shape[-2:] == (543, 543)
+
+
+def test_bilinear_transposed_convolution_is_frozen_unless_learned():
+    frozen, learned = layers.BilinearConvTranspose2d(2, 4), layers.BilinearConvTranspose2d(2, 4, learned=True)
+    assert not frozen.weight.requires_grad and learned.weight.requires_grad
+    assert torch.equal(frozen.weight, learned.weight) and frozen.bias is None
+    with pytest.raises(ValueError, match="stride must be at least 1, got 0"):
+        layers.BilinearConvTranspose2d(2, 0)
+
+
+def test_he_initialise_leaves_bilinear_upsampling_alone():
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), layers.BilinearConvTranspose2d(2, 4, learned=True))
+    before = net[1].weight.detach().clone(), net[0].weight.detach().clone()
+    layers.he_initialise(net)
+    assert torch.equal(net[1].weight, before[0]) and not torch.equal(net[0].weight, before[1])
