@@ -1,0 +1,190 @@
+"""Where data lies, and how a picture and its label map are found, paired and read from files."""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+#: A format that changes pixel values when it compresses cannot hold labels.
+LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".pgm")
+
+#: What Pillow raises on files that are missing, cut short, damaged or no picture at all.
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+class DataNotFound(FileNotFoundError):
+    """The folder that a data set should be in does not exist. The message says what is there and how to get the rest."""
+
+
+class BadData(ValueError):
+    """A file of a data set cannot be used. The message names the file and what is wrong with it."""
+
+
+def _project_folder() -> Path | None:
+    """The repository this package is used from, or None when it was installed elsewhere."""
+    folder = Path(__file__).resolve().parents[2]
+    return folder if (folder / "pyproject.toml").is_file() else None
+
+
+def data_root(root: str | os.PathLike | None = None) -> Path:
+    """Folder of the real data sets: ``root`` if given, else ``SEGBOOK_DATA``, else ``data`` in the repository."""
+    chosen = root or os.environ.get("SEGBOOK_DATA") or (_project_folder() or Path.cwd()) / "data"
+    return Path(chosen).expanduser()
+
+
+def cache_root() -> Path:
+    """Folder for what can be made again: ``SEGBOOK_CACHE``, else ``.cache/segbook`` in the repository, else the user's."""
+    if chosen := os.environ.get("SEGBOOK_CACHE"):
+        return Path(chosen).expanduser()
+    project = _project_folder()
+    if project is not None and os.access(project, os.W_OK):
+        return project / ".cache" / "segbook"
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "segbook"
+
+
+@contextlib.contextmanager
+def replacing(path: Path):
+    """Open a temporary file beside ``path`` and rename it to ``path`` at the end: readers see the whole file or none.
+
+    Yields a binary file object. If the block raises, the temporary file is removed and ``path`` stays as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def natural_order(name: str) -> list:
+    """Sorting key that puts ``slice 9`` before ``slice 10``."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", name)]
+
+
+def files_by_stem(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str, Path]:
+    """Picture files of ``folder`` by file stem, in natural order. Other files and hidden files are left out."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir(), key=lambda path: natural_order(path.name)):
+        if path.name.startswith(".") or path.suffix.lower() not in suffixes:
+            continue
+        if path.stem in found:
+            raise BadData(f"{path} and {found[path.stem].name} have the same name: which one is meant? Remove one.")
+        found[path.stem] = path
+    return found
+
+
+def _some(names, limit: int = 5) -> str:
+    names = list(names)
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def pair_files(image_folder: Path, label_folder: Path) -> list[tuple[str, Path, Path]]:
+    """Pair pictures and label maps by file stem: a list of (stem, picture, label map) in natural order of the stem.
+
+    Raises ``BadData`` when a folder is empty, a picture has no label map or the reverse, or a label map is a JPEG.
+    """
+    images = files_by_stem(image_folder)
+    if not images:
+        raise BadData(f"{image_folder} holds no pictures ({', '.join(IMAGE_SUFFIXES)})")
+    every_label = files_by_stem(label_folder)
+    lossy = [path.name for path in every_label.values() if path.suffix.lower() not in LABEL_SUFFIXES]
+    if lossy:
+        raise BadData(
+            f"{label_folder}: {_some(lossy)}: this format changes pixel values, so it cannot hold labels; "
+            f"save label maps as PNG from the original annotation"
+        )
+    if without := [images[stem].name for stem in images if stem not in every_label]:
+        raise BadData(f"no label map in {label_folder} for these pictures of {image_folder.name}: {_some(without)}")
+    if without := [every_label[stem].name for stem in every_label if stem not in images]:
+        raise BadData(f"no picture in {image_folder} for these label maps of {label_folder.name}: {_some(without)}")
+    return [(stem, images[stem], every_label[stem]) for stem in images]
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read a picture as uint8 [H, W, 3]. Grey becomes three equal channels; a camera's rotation flag is obeyed."""
+    try:
+        with Image.open(path) as picture:
+            if picture.mode.startswith(("I", "F")):
+                raise BadData(f"{path}: pixels of mode {picture.mode}; save the picture with 8 bits a channel")
+            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    except BadData:
+        raise
+    except _UNREADABLE as error:
+        raise BadData(f"{path}: cannot be read as a picture ({error})") from error
+
+
+def read_label_values(path: Path) -> np.ndarray:
+    """Read the numbers stored in a label map as uint8 [H, W]; a palette PNG gives its indices, not its colours."""
+    try:
+        with Image.open(path) as picture:
+            if picture.mode not in ("L", "P", "1"):
+                raise BadData(
+                    f"{path}: a label map holds one 8-bit number a pixel (grey or palette PNG), this one is {picture.mode}"
+                )
+            return np.asarray(picture).astype(np.uint8)
+    except BadData:
+        raise
+    except _UNREADABLE as error:
+        raise BadData(f"{path}: cannot be read as a label map ({error})") from error
+
+
+def label_table(classes: dict[int, int]) -> np.ndarray:
+    """Table int16 [256] from the number in a file to the class index; numbers without an entry give -1."""
+    table = np.full(256, -1, dtype=np.int16)
+    for value, index in classes.items():
+        table[value] = index
+    return table
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Pairs of files, read when asked for.
+
+    ``pairs``: (name, picture, label map); ``table``: int16 [256] from file value to class index, -1 = not allowed.
+    """
+
+    pairs: list[tuple[str, Path, Path]]
+    table: np.ndarray
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self.pairs]
+
+    def where(self, index: int) -> str:
+        """What to call this pair in a message."""
+        return str(self.pairs[index][1])
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Picture uint8 [H, W, 3] and class indices uint8 [H, W]; ``BadData`` names the file that does not fit."""
+        _, image_path, label_path = self.pairs[index]
+        image, values = read_image(image_path), read_label_values(label_path)
+        if image.shape[:2] != values.shape:
+            raise BadData(
+                f"{label_path}: the label map is {values.shape[0]}x{values.shape[1]} (height x width), "
+                f"its picture {image_path.name} is {image.shape[0]}x{image.shape[1]}"
+            )
+        labels = self.table[values]
+        if (labels < 0).any():
+            wrong = np.unique(values[labels < 0])
+            allowed = np.flatnonzero(self.table >= 0)
+            raise BadData(
+                f"{label_path}: label values outside the classes: {_some(map(str, wrong))}; "
+                f"allowed are {_some(map(str, allowed), limit=30)}"
+            )
+        return image, labels.astype(np.uint8)
