@@ -1,0 +1,277 @@
+"""How good is a segmentation? Counts, the measures made from them, and measures that look at borders only.
+
+Everything here takes **label maps** (integers), never scores: upsample the logits first, then take the argmax.
+``n[i, j]`` is the number of pixels whose true class is ``i`` and whose predicted class is ``j``. A measure over a data
+set is made from the counts summed over all its images; averaging the measure of each image gives another number.
+"""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class ConfusionMatrix:
+    """Counts of (true class, predicted class) pairs, summed over as many images as you like.
+
+    ``counts`` is int64 [K, K]: rows are the truth, columns the prediction. Pixels whose *target* is ``ignore_index``
+    are left out; what is predicted there costs nothing. The measures are those of the FCN paper (Long et al., 2015,
+    section 5). A class that never occurs has no score: it is ``nan`` in the per-class results and is left out of the
+    means. For the accuracy "never occurs" means no target pixel; for IoU and Dice an empty union, so a class that is
+    predicted but never true scores 0 and does count.
+    """
+
+    def __init__(self, num_classes: int, ignore_index: int | None = None):
+        if num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1, not {num_classes}")
+        if ignore_index is not None and 0 <= ignore_index < num_classes:
+            raise ValueError(f"ignore_index {ignore_index} is one of the {num_classes} classes; use a label outside them")
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.counts = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+
+    def update(self, prediction: Tensor, target: Tensor) -> "ConfusionMatrix":
+        """Add the pixels of one image or of a batch: two integer label maps of the same shape. Returns itself."""
+        prediction, target = _labels(prediction, "prediction"), _labels(target, "target")
+        _check_same_shape(prediction, target)
+        if self.ignore_index is not None:
+            valid = target != self.ignore_index
+            prediction, target = prediction[valid], target[valid]
+        _check_range(prediction, self.num_classes, "prediction")
+        _check_range(target, self.num_classes, "target", self.ignore_index)
+        # Each pair (truth, prediction) becomes one whole number, so that a single pass counts all pairs.
+        pairs = target.to(torch.int32) * self.num_classes + prediction
+        self.counts += _count(pairs, self.num_classes**2).view(self.num_classes, self.num_classes)
+        return self
+
+    def __add__(self, other: "ConfusionMatrix") -> "ConfusionMatrix":
+        if (self.num_classes, self.ignore_index) != (other.num_classes, other.ignore_index):
+            raise ValueError(
+                f"cannot add a matrix of {other.num_classes} classes (ignore_index {other.ignore_index}) to one of "
+                f"{self.num_classes} classes (ignore_index {self.ignore_index})"
+            )
+        total = ConfusionMatrix(self.num_classes, self.ignore_index)
+        total.counts = self.counts + other.counts
+        return total
+
+    def __repr__(self) -> str:
+        return f"ConfusionMatrix({self.num_classes} classes, {int(self.counts.sum())} pixels)"
+
+    # Σ_i n_ii, t_i (true pixels of class i) and p_j (pixels predicted as class j), in the paper's letters.
+    def _correct_true_predicted(self) -> tuple[Tensor, Tensor, Tensor]:
+        if not self.counts.any():
+            raise ValueError("the confusion matrix is empty: update it with at least one pixel that is not ignored")
+        counts = self.counts.double()
+        return counts.diagonal(), counts.sum(dim=1), counts.sum(dim=0)
+
+    def pixel_accuracy(self) -> float:
+        """Share of all pixels that are right: Σ n_ii / Σ t_i."""
+        correct, true, _ = self._correct_true_predicted()
+        return float(correct.sum() / true.sum())
+
+    def class_accuracy(self) -> Tensor:
+        """Share of each class's true pixels that are right, n_ii / t_i: float64 [K], nan without true pixels."""
+        correct, true, _ = self._correct_true_predicted()
+        return correct / true
+
+    def mean_accuracy(self) -> float:
+        """Mean of ``class_accuracy`` over the classes that have true pixels."""
+        return float(self.class_accuracy().nanmean())
+
+    def iou(self) -> Tensor:
+        """Intersection over union of each class, n_ii / (t_i + p_i - n_ii): float64 [K], nan for an empty union."""
+        correct, true, predicted = self._correct_true_predicted()
+        return correct / (true + predicted - correct)
+
+    def mean_iou(self) -> float:
+        """Mean of ``iou`` over the classes that are true or predicted somewhere."""
+        return float(self.iou().nanmean())
+
+    def frequency_weighted_iou(self) -> float:
+        """IoU weighted by how many true pixels a class has: Σ t_i IoU_i / Σ t_i."""
+        _, true, _ = self._correct_true_predicted()
+        return float((true * self.iou()).nansum() / true.sum())
+
+    def dice(self) -> Tensor:
+        """Dice (F1) of each class, 2 n_ii / (t_i + p_i) = 2 IoU / (1 + IoU): float64 [K], nan for an empty union."""
+        correct, true, predicted = self._correct_true_predicted()
+        return 2 * correct / (true + predicted)
+
+
+# ---------------------------------------------------------------- borders
+
+
+def boundary(labels: Tensor) -> Tensor:
+    """Pixels that touch another label to the left, right, above or below: bool, shape of ``labels`` [..., H, W].
+
+    Both sides of a change are marked, so the line is two pixels wide. The image's own edge is no boundary.
+    """
+    labels = _labels(labels, "labels")
+    edge = torch.zeros_like(labels, dtype=torch.bool)
+    rows = labels[..., 1:, :] != labels[..., :-1, :]
+    columns = labels[..., :, 1:] != labels[..., :, :-1]
+    edge[..., 1:, :] |= rows
+    edge[..., :-1, :] |= rows
+    edge[..., :, 1:] |= columns
+    edge[..., :, :-1] |= columns
+    return edge
+
+
+def dilate(mask: Tensor, radius: float) -> Tensor:
+    """Grow a bool mask [..., H, W] to all pixels within ``radius`` pixels (straight-line distance) of it."""
+    if mask.dtype != torch.bool:
+        raise TypeError(f"dilate needs a bool mask, not {mask.dtype}")
+    if radius < 0:
+        raise ValueError(f"radius must not be negative, got {radius}")
+    reach = min(int(radius), max(mask.shape[-2:]))
+    offset = torch.arange(-reach, reach + 1, device=mask.device)
+    disc = (offset[:, None] ** 2 + offset**2 <= radius**2).float()
+    # A convolution with a disc of ones counts the marked pixels within reach: one is enough.
+    images = mask.reshape(-1, 1, *mask.shape[-2:]).float()
+    return (F.conv2d(images, disc[None, None], padding=reach) > 0.5).view(mask.shape)
+
+
+def trimap(target: Tensor, width: int) -> Tensor:
+    """The band of ``width`` pixels on each side of every label change of ``target`` [..., H, W]: bool.
+
+    ``width=1`` marks just the pixels that touch a change. Void counts as a label here, as in the papers that measured
+    around the void border of Pascal VOC; what is void is left out later, when the scores are made.
+    """
+    if width < 1:
+        raise ValueError(f"the trimap's width must be at least 1 pixel, not {width}")
+    return dilate(boundary(target), width - 1)
+
+
+def trimap_iou(
+    prediction: Tensor, target: Tensor, width: int, num_classes: int, ignore_index: int | None = None
+) -> float:
+    """Mean IoU of the pixels within ``width`` pixels of a label change of the target, over all images [N, H, W].
+
+    The measure of the DeepLab papers (Chen et al., 2015, section 5.2), which plot it against the width. ``nan`` when
+    no counted pixel lies in the band.
+    """
+    prediction, target = _labels(prediction, "prediction"), _labels(target, "target")
+    _check_same_shape(prediction, target)
+    band = trimap(target, width)
+    matrix = ConfusionMatrix(num_classes, ignore_index).update(prediction[band], target[band])
+    return matrix.mean_iou() if matrix.counts.any() else math.nan
+
+
+def boundary_f1(
+    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int | None = None, tolerance: float = 0.0075
+) -> float:
+    """Boundary F1 (BF): do the outlines of each class lie where they should? Label maps [H, W] or [N, H, W].
+
+    For every image and class: precision is the share of the predicted outline within ``tolerance`` (a share of the
+    image diagonal) of the true outline, recall the share of the true outline within it of the predicted one, F1 their
+    harmonic mean. Averaged over the classes present in the image's target or prediction, then over the images, as in
+    SegNet (Badrinarayanan et al., 2017, section 4). This is an approximation: growing both outlines by the tolerance
+    instead of matching their pixels one to one gives slightly higher values. A class without any outline (it fills
+    the image) scores 1 where both maps agree on that and 0 where only one does. ``nan`` if nothing can be scored.
+    """
+    predicted, true = _class_masks(prediction, target, num_classes, ignore_index)
+    radius = tolerance * math.hypot(*true.shape[-2:])
+    scores = []
+    for prediction_of_image, truth_of_image in zip(predicted, true):
+        present = (prediction_of_image | truth_of_image).flatten(1).any(dim=1)
+        if not present.any():
+            continue  # an image that is void everywhere
+        # Classes that are neither in the target nor in the prediction are dropped before the costly part.
+        outline_p = _outlines(prediction_of_image)[present]
+        outline_t = _outlines(truth_of_image)[present]
+        hits_p, hits_t = outline_p & dilate(outline_t, radius), outline_t & dilate(outline_p, radius)
+        length_p, length_t = outline_p.sum((1, 2)), outline_t.sum((1, 2))
+        precision = hits_p.sum((1, 2)) / length_p.clamp(min=1)
+        recall = hits_t.sum((1, 2)) / length_t.clamp(min=1)
+        f1 = 2 * precision * recall / (precision + recall).clamp(min=1e-12)
+        both_present = (prediction_of_image.flatten(1).any(1) & truth_of_image.flatten(1).any(1))[present]
+        no_outline = (length_p == 0) & (length_t == 0)
+        scores.append(torch.where(no_outline, both_present.float(), f1).mean().item())
+    return float(np.mean(scores)) if scores else math.nan
+
+
+def boundary_iou(
+    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int | None = None, tolerance: float = 0.02
+) -> float:
+    """Boundary IoU: mean IoU of the inner rims of each class instead of their whole areas. [H, W] or [N, H, W].
+
+    The rim of a class is the part of it within ``tolerance`` (a share of the image diagonal, at least one pixel) of
+    its outline, and the image's edge counts as outline, after Cheng et al. (2021, section 4). Rims are intersected
+    and united per class over all images, then averaged over the classes with a union. ``nan`` if nothing can be scored.
+    """
+    predicted, true = _class_masks(prediction, target, num_classes, ignore_index)
+    radius = max(1.0, tolerance * math.hypot(*true.shape[-2:]))
+    rim_p, rim_t = _inner_rim(predicted, radius), _inner_rim(true, radius)
+    intersection = (rim_p & rim_t).sum((0, 2, 3)).double()
+    union = (rim_p | rim_t).sum((0, 2, 3)).double()
+    return float((intersection / union).nanmean())
+
+
+def _class_masks(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int | None):
+    """Two bool tensors [N, K, H, W], one mask a class. Void pixels of the target belong to no class in either."""
+    prediction, target = _labels(prediction, "prediction"), _labels(target, "target")
+    _check_same_shape(prediction, target)
+    if target.dim() not in (2, 3):
+        raise ValueError(f"expected label maps [H, W] or [N, H, W], got {list(target.shape)}")
+    height_width = target.shape[-2:]
+    prediction, target = prediction.reshape(-1, *height_width), target.reshape(-1, *height_width)
+    valid = torch.ones_like(target, dtype=torch.bool) if ignore_index is None else target != ignore_index
+    _check_range(prediction[valid], num_classes, "prediction")
+    _check_range(target[valid], num_classes, "target", ignore_index)
+    classes = torch.arange(num_classes, device=target.device).view(-1, 1, 1)
+    return tuple((labels[:, None] == classes) & valid[:, None] for labels in (prediction, target))
+
+
+def _outlines(masks: Tensor) -> Tensor:
+    """Pixels of each class [K, H, W] that touch another class. A border with void (no class at all) is no outline."""
+    other = masks.any(dim=0, keepdim=True) & ~masks
+    return masks & dilate(other, 1)
+
+
+def _inner_rim(masks: Tensor, radius: float) -> Tensor:
+    """Pixels of each mask within ``radius`` of its outside; beyond the image everything is outside."""
+    margin = int(radius)
+    outside = F.pad(~masks, (margin,) * 4, value=True)
+    height, width = masks.shape[-2:]
+    return masks & dilate(outside, radius)[..., margin : margin + height, margin : margin + width]
+
+
+# ---------------------------------------------------------------- checks and counting
+
+
+def _labels(labels, name: str) -> Tensor:
+    labels = torch.as_tensor(labels)
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise TypeError(
+            f"{name} must hold integer labels, not {labels.dtype}; turn logits [N, K, H, W] into labels with "
+            "logits.argmax(dim=1)"
+        )
+    # Masks may come as torchvision tv_tensors; plain tensors keep the arithmetic below free of their bookkeeping.
+    return labels.as_subclass(Tensor)
+
+
+def _check_same_shape(prediction: Tensor, target: Tensor) -> None:
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"prediction {list(prediction.shape)} and target {list(target.shape)} must have the same shape; bring "
+            "the logits to the target's size (torch.nn.functional.interpolate) before the argmax"
+        )
+
+
+def _check_range(labels: Tensor, num_classes: int, name: str, ignore_index: int | None = None) -> None:
+    if labels.numel() == 0:
+        return
+    low, high = torch.aminmax(labels)
+    if low < 0 or high >= num_classes:
+        wrong = labels[(labels < 0) | (labels >= num_classes)].unique().tolist()
+        ignored = "" if name == "prediction" else f" and ignore_index {ignore_index}"
+        raise ValueError(f"{name} holds labels {wrong[:10]} outside the classes 0..{num_classes - 1}{ignored}")
+
+
+def _count(values: Tensor, bins: int) -> Tensor:
+    """How often each number 0..bins-1 occurs: int64 [bins] on the CPU. On the CPU NumPy's bincount is the faster one."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(np.bincount(values.numpy().ravel(), minlength=bins))
+    return torch.bincount(values.flatten(), minlength=bins).cpu()
