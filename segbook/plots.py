@@ -133,8 +133,9 @@ def _to_palette(pixels: np.ndarray) -> Image.Image:
     picture = Image.fromarray(pixels)
     codes = (pixels.astype(np.uint32) << np.array([16, 8, 0], dtype=np.uint32)).sum(-1, dtype=np.uint32)
     colours, counts = np.unique(codes, return_counts=True)
-    if len(colours) <= 256:
-        palette, exact = colours, True
+    few = len(colours) <= 256
+    if few:
+        palette = colours
     else:
         # Frequent colours are drawn things and stay exact; greys keep text crisp; the rest serves the photographs.
         flat = colours[np.argsort(-counts, kind="stable")][:48]
@@ -144,14 +145,22 @@ def _to_palette(pixels: np.ndarray) -> Image.Image:
         rest = rest.quantize(256 - len(fixed), method=Image.Quantize.MEDIANCUT, kmeans=1)
         entries = np.array(rest.getpalette()[: 3 * (256 - len(fixed))], dtype=np.uint32).reshape(-1, 3)
         entries = (entries << np.array([16, 8, 0], dtype=np.uint32)).sum(-1, dtype=np.uint32)
-        palette, exact = np.concatenate([fixed, entries])[:256], False
+        palette = np.concatenate([fixed, entries])[:256]
     table = Image.new("P", (1, 1))
     table.putpalette([int(code) >> shift & 255 for code in palette for shift in (16, 8, 0)])
-    if exact:
+    if few:
         indexed = Image.fromarray(np.searchsorted(palette, codes).astype(np.uint8))
         indexed.putpalette(table.getpalette())
         return indexed
-    return picture.quantize(palette=table, dither=Image.Dither.FLOYDSTEINBERG)
+    indexed = picture.quantize(palette=table, dither=Image.Dither.FLOYDSTEINBERG)
+    # Pillow looks colours up on a coarse grid, which turns white into nearly white: put the fixed ones right.
+    order = np.argsort(palette, kind="stable")
+    place = np.searchsorted(palette, codes, sorter=order).clip(max=len(palette) - 1)
+    known = palette[order][place] == codes
+    index = np.where(known, order[place], np.asarray(indexed)).astype(np.uint8)
+    exact = Image.fromarray(index)
+    exact.putpalette(table.getpalette())
+    return exact
 
 
 def alt_text(alt: str) -> str:
@@ -403,10 +412,10 @@ def error_map(prediction, mask, ignore_index: int | None = None, image=None) -> 
     if prediction.shape != mask.shape:
         raise ValueError(f"the prediction is {prediction.shape} (height, width), the truth {mask.shape}")
     if image is None:
-        out = np.full((*mask.shape, 3), 228, dtype=np.uint8)
+        out = np.full((*mask.shape, 3), 205, dtype=np.uint8)
     else:
         grey = picture(image).mean(axis=2, keepdims=True)
-        out = np.repeat(150 + 0.35 * grey, 3, axis=2).astype(np.uint8)
+        out = np.repeat(110 + 0.35 * grey, 3, axis=2).astype(np.uint8)
     void = mask == ignore_index if ignore_index is not None else np.zeros(mask.shape, dtype=bool)
     out[(prediction != mask) & ~void] = WRONG
     out[void] = 255
@@ -492,12 +501,12 @@ def segmentation_grid(images, masks, predictions=None, *, dataset, errors: bool 
     void, palette = dataset.ignore_index, dataset.palette
     titles = ["picture", "truth"]
     for name in predictions:
-        titles += [name, f"errors of {name}" if len(predictions) > 1 else "errors"] if errors else [name]
+        titles += [name, f"wrong in {name}" if len(predictions) > 1 else "wrong pixels"] if errors else [name]
 
     height, width = picture(images[0]).shape[:2]
     across = min(2.9, 10.0 / len(titles))
     fig = figure(across * len(titles), across * height / width * len(images) + 0.75)
-    fig.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.0, hspace=0.0)
+    fig.set_layout_engine("compressed", w_pad=0.03, h_pad=0.04, wspace=0.0, hspace=0.0)
     grid = fig.subplots(len(images), len(titles), squeeze=False)
     for row, axes in enumerate(grid):
         cells = [picture(images[row]), paint(masks[row], palette, void)]
@@ -559,7 +568,7 @@ def training_curve(history) -> Figure:
     loss.set(title="training loss", xlabel="step")
     loss.set_ylim(bottom=0)
     rate.set(title="learning rate", xlabel="step")
-    rate.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
+    rate.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     if validated:
         axes[1].set(title="validation mIoU", xlabel="step")
         axes[1].set_ylim(bottom=0)
@@ -608,7 +617,7 @@ def confusion_matrix(confusion, classes, normalise: bool = True) -> Figure:
     return fig
 
 
-_BLUES = LinearSegmentedColormap.from_list("paper to blue", ["#FFFFFF", "#9CC9E6", "#0072B2", "#003E66"])
+_BLUES = LinearSegmentedColormap.from_list("paper to blue", ["#F6F6F6", "#9CC9E6", "#0072B2", "#003E66"])
 
 
 def _short(value: float) -> str:
@@ -628,7 +637,7 @@ def _cells(ax, rows: int, columns: int, colour: str = "white", width: float = 1.
     ax.grid(True, which="minor", color=colour, linewidth=width)
     ax.tick_params(which="both", length=0)
     for spine in ax.spines.values():
-        spine.set_visible(False)
+        spine.set(visible=True, color=colour, linewidth=width)
 
 
 def per_class_bars(scores, classes, measure: str = "IoU") -> Figure:
@@ -651,11 +660,14 @@ def per_class_bars(scores, classes, measure: str = "IoU") -> Figure:
         label = f"{name} (mean {mean:.2f})" if name else f"mean {mean:.2f}"
         ax.barh(place, np.nan_to_num(values), height=thick * 0.92, color=colour, label=label)
         ax.axvline(mean, color=colour, linewidth=1, linestyle=(0, (4, 3)), zorder=0.9)
-        for y, value in zip(place, values):
-            if np.isnan(value):
-                ax.text(0.008, y, "does not occur", va="center", size=9, style="italic", color="#6A6A6A")
-            elif count == 1:
-                ax.text(value + 0.008, y, f"{value:.2f}", va="center", size=9)
+        if count == 1:
+            for y, value in zip(place, values):
+                if not np.isnan(value):
+                    text = ax.text(value + 0.008, y, f"{value:.2f}", va="center", size=9)
+                    text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
+    absent = np.all([np.isnan(_numbers(values).astype(float)) for values in runs.values()], axis=0)
+    for y in np.flatnonzero(absent):
+        ax.text(0.008, y, "does not occur", va="center", size=9, style="italic", color="#6A6A6A")
     ax.set_yticks(range(len(classes)), classes)
     ax.set_ylim(len(classes) - 0.45, -0.55)
     ax.set_xlim(0, 1)
@@ -675,7 +687,8 @@ def number_grid(
     """Draw a small matrix as a table of cells with its numbers, for examples worked by hand.
 
     ``array`` [rows, columns] of numbers (or texts); None and nan leave a cell empty. ``highlight``: the cells to mark, as
-    bool [rows, columns] or a list of (row, column), or a dict of colour → such. ``shade=True`` colours the cells by value.
+    bool [rows, columns] or a list of (row, column), or a dict of colour → such. ``shade=True`` tints the
+    cells by value: blue above zero, orange below.
     """
     values = np.array(_numbers(array), dtype=object)
     if values.ndim != 2:
@@ -684,9 +697,9 @@ def number_grid(
     background = np.full((rows, columns, 4), to_rgba("#F4F4F4"))
     if shade:
         plain = np.array([[np.nan if v is None else float(v) for v in row] for row in values])
-        low, high = min(0.0, np.nanmin(plain)), np.nanmax(plain)
-        scaled = (plain - low) / (high - low or 1.0)
-        background = np.where(np.isnan(plain)[..., None], background, _BLUES(0.62 * np.nan_to_num(scaled)))
+        strength = np.nan_to_num(plain / (np.nanmax(np.abs(plain)) or 1.0))[..., None]
+        tint = np.where(strength > 0, to_rgba("#56B4E9"), to_rgba("#E69F00"))
+        background = background + np.abs(strength) * 0.8 * (tint - background)
     ax.imshow(background, interpolation="nearest")
     marks = highlight if isinstance(highlight, dict) else {colour: highlight}
     for mark, where in marks.items():
@@ -734,7 +747,7 @@ def feature_maps(features, count: int = 16, columns: int = 8, names=None, shared
     rows = math.ceil(len(maps) / columns)
     across = min(1.6, 10.0 / columns)
     fig = figure(across * columns, rows * (across * maps.shape[1] / maps.shape[2] + 0.28))
-    fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
+    fig.set_layout_engine("compressed", w_pad=0.03, h_pad=0.04, wspace=0.0, hspace=0.0)
     limits = {"vmin": maps.min(), "vmax": maps.max()} if shared else {}
     for number, ax in enumerate(fig.subplots(rows, columns, squeeze=False).ravel()):
         if number >= len(maps):
