@@ -301,6 +301,8 @@ def _code_cell(cell: NotebookNode, number: int) -> list[str]:
         )
     if re.search(r"#\s*(?:NBVAL_|PYTEST_VALIDATE_)", cell.source):
         found.append("has an nbval comment: use a tag")
+    if cell.source.rstrip().endswith(";"):
+        found.append("ends with a semicolon, which the tests do not honour: assign the value to _ instead")
     unknown = set(_tags(cell)) - TAGS
     if unknown:
         found.append(f"has an unknown tag: {', '.join(sorted(unknown))}")

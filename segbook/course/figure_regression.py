@@ -9,7 +9,7 @@ from PIL import Image
 #: Side of the coarse picture that is compared.
 COARSE = 32
 #: Largest allowed difference (see :func:`distance`), and the same for cells tagged ``figure-from-training``.
-BOUND, BOUND_FROM_TRAINING = 0.20, 0.40
+BOUND, BOUND_FROM_TRAINING = 0.10, 0.30
 #: A figure with less than this share of the ink of its reference lost something; with more than its inverse, gained.
 INK = 0.5
 
@@ -29,18 +29,20 @@ def ink(picture: np.ndarray) -> float:
 
 
 def distance(stored: np.ndarray, new: np.ndarray) -> float:
-    """Coarse perceptual distance of two RGB pictures, uint8 [H, W, 3]: 0 for equal, 1 for nothing in common.
+    """Coarse perceptual distance of two RGB pictures, uint8 [H, W, 3]: 0 for equal, about 1 for nothing in common.
 
-    Both are averaged down to 32×32 colours. The sum of their absolute differences is divided by how much each
-    differs from the background, so that a line on white paper counts as much as a full photograph.
+    Both are averaged down to 32×32 colours. The sum of their absolute differences is divided by how much each varies
+    around its own mean colour, so that a line on white paper counts as much as a full photograph. Measured on drawn
+    examples: 0.02 for predictions with 10 % other labels, 0.06 for a curve scaled by 5 %, 0.13 when one of three scenes is
+    another, 0.2 when all predictions are wrong, 0.4 and more for another picture, 0.5 for axes without their curve.
     """
     a, b = (
         np.asarray(Image.fromarray(p).resize((COARSE, COARSE), Image.Resampling.BOX), dtype=np.float64)
         for p in (stored, new)
     )
-    paper = np.full(3, 255.0)
-    content = np.abs(a - paper).sum() + np.abs(b - paper).sum()
-    return float(np.abs(a - b).sum() / content) if content else 0.0
+    variation = sum(np.abs(p - p.mean(axis=(0, 1))).sum() for p in (a, b))
+    apart = np.abs(a - b).sum()
+    return float(apart / variation) if variation else float(apart > 0)
 
 
 def difference(stored: np.ndarray, new: np.ndarray, from_training: bool = False) -> str | None:

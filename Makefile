@@ -1,0 +1,104 @@
+# segbook: see `make help`. Works with GNU make 3.81 and later; on Windows use the plain commands in README.md.
+#
+#   PYTHON=python3.12    the interpreter that .venv is built with (3.11 to 3.13)
+#   PROFILE=full         quick (default, processor) or full (GPU)
+#   DATASET=camvid       another data set than the one built in
+#   JOBS=2               chapters to run at the same time
+#   WORKERS=2            processes that run the tests
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?=
+PROFILE ?=
+DATASET ?=
+JOBS ?=
+WORKERS ?= 2
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/installed
+
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+VERSION := import sys; print("%d.%d.%d" % sys.version_info[:3])
+
+# Asking for another Python than the one .venv was built with builds it again.
+ifneq ($(PYTHON),)
+ifneq ($(wildcard $(PY)),)
+ifneq ($(shell "$(PYTHON)" -c '$(VERSION)' 2>/dev/null),$(shell $(PY) -c '$(VERSION)' 2>/dev/null))
+REBUILD := rebuild
+endif
+endif
+endif
+
+.PHONY: help course test lab bench student clean rebuild
+
+help:
+	@echo "make course    run every chapter; executed copies and an index go to runs/"
+	@echo "make test      style check, unit tests, and every notebook against its stored outputs"
+	@echo "make lab       open JupyterLab on the course map"
+	@echo "make student   write the student, solution and clean editions to build/editions/"
+	@echo "make bench     run the side-by-side benchmarks"
+	@echo "make clean     remove what was generated: runs/, build/, caches (data/ and .venv/ stay)"
+	@echo
+	@echo "Options: PROFILE=quick|full DATASET=camvid JOBS=2 PYTHON=python3.12, for example:"
+	@echo "    PROFILE=full DATASET=camvid make course"
+
+# The stamp is written last, so that an interrupted installation is taken up again by the next command.
+$(STAMP): requirements.txt pyproject.toml $(REBUILD)
+	@rm -f $@
+	@set -e; \
+	python="$(PYTHON)"; \
+	if [ -z "$$python" ]; then \
+	  for name in python3.13 python3.12 python3.11 python3 python; do \
+	    if "$$name" -c '$(SUPPORTED)' 2>/dev/null; then python="$$name"; break; fi; \
+	  done; \
+	fi; \
+	if [ -z "$$python" ]; then \
+	  echo "segbook needs Python 3.11, 3.12 or 3.13, and none was found." >&2; \
+	  echo "Install one, or name it: make course PYTHON=/path/to/python3.12" >&2; exit 1; \
+	fi; \
+	found="$$("$$python" -c '$(VERSION)' 2>/dev/null || true)"; \
+	if [ -z "$$found" ]; then \
+	  echo "PYTHON=$$python cannot be run as a Python interpreter." >&2; exit 1; \
+	fi; \
+	if ! "$$python" -c '$(SUPPORTED)'; then \
+	  echo "$$python is Python $$found; segbook needs 3.11, 3.12 or 3.13." >&2; \
+	  echo "Name another one: make course PYTHON=/path/to/python3.12" >&2; exit 1; \
+	fi; \
+	if [ -n "$(REBUILD)" ] || ! "$(PY)" -c '$(SUPPORTED)' 2>/dev/null; then \
+	  echo "Building $(VENV) with Python $$found"; \
+	  if ! "$$python" -m venv --clear "$(VENV)"; then \
+	    echo "Python's venv module is missing (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; \
+	  fi; \
+	fi
+	$(PY) -m pip install --disable-pip-version-check -r requirements.txt
+	$(PY) -m pip install --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+course: $(STAMP)
+	$(PY) -m segbook run $(if $(PROFILE),--profile "$(PROFILE)") $(if $(DATASET),--dataset "$(DATASET)") $(if $(JOBS),--jobs "$(JOBS)")
+
+# One thread a process: two busy processes with two threads each wait for one another on a small machine.
+test: $(STAMP)
+	$(PY) -m ruff check .
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest --nbval --require-cells -n $(WORKERS) --dist loadscope
+
+lab: $(STAMP)
+	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 notebooks/00_start_here.ipynb
+
+student: $(STAMP)
+	$(PY) -m segbook editions build/editions --overwrite
+
+bench: $(STAMP)
+	@if [ -e tests/benchmarks/__main__.py ]; then \
+	  $(PY) tests/benchmarks; \
+	else \
+	  echo "There are no benchmarks in tests/benchmarks/."; \
+	fi
+
+clean:
+	rm -rf runs build dist site .cache .pytest_cache .ruff_cache .hypothesis .coverage
+	find . -path "./$(VENV)" -prune -o -path ./.git -prune -o \
+	  \( -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.partial' \) -prune -exec rm -rf {} +
