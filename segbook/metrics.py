@@ -27,7 +27,9 @@ class ConfusionMatrix:
         if num_classes < 1:
             raise ValueError(f"num_classes must be at least 1, not {num_classes}")
         if ignore_index is not None and 0 <= ignore_index < num_classes:
-            raise ValueError(f"ignore_index {ignore_index} is one of the {num_classes} classes; use a label outside them")
+            raise ValueError(
+                f"ignore_index {ignore_index} is one of the {num_classes} classes; use a label outside them"
+            )
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.counts = torch.zeros(num_classes, num_classes, dtype=torch.int64)
