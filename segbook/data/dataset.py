@@ -36,6 +36,8 @@ class SegmentationDataset(Dataset):
         self._indices = list(range(len(source.names)))
         self._tensors: tuple[Tensor, Tensor] | None = None
         self._class_counts: Tensor | None = None
+        if not self._indices:
+            raise BadData(f"{name} {split} holds no pictures")
         if self.palette.shape != (len(self.classes) + 1, 3):
             raise ValueError(f"{len(self.classes)} classes need a palette [{len(self.classes) + 1}, 3], "
                              f"this one is {list(self.palette.shape)}")  # fmt: skip

@@ -89,7 +89,8 @@ def files_by_stem(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> d
     return found
 
 
-def _some(names, limit: int = 5) -> str:
+def some(names, limit: int = 5) -> str:
+    """The first few names, and how many more there are."""
     names = list(names)
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
@@ -106,23 +107,28 @@ def pair_files(image_folder: Path, label_folder: Path) -> list[tuple[str, Path, 
     lossy = [path.name for path in every_label.values() if path.suffix.lower() not in LABEL_SUFFIXES]
     if lossy:
         raise BadData(
-            f"{label_folder}: {_some(lossy)}: this format changes pixel values, so it cannot hold labels; "
+            f"{label_folder}: {some(lossy)}: this format changes pixel values, so it cannot hold labels; "
             f"save label maps as PNG from the original annotation"
         )
     if without := [images[stem].name for stem in images if stem not in every_label]:
-        raise BadData(f"no label map in {label_folder} for these pictures of {image_folder.name}: {_some(without)}")
+        raise BadData(f"no label map in {label_folder} for these pictures of {image_folder.name}: {some(without)}")
     if without := [every_label[stem].name for stem in every_label if stem not in images]:
-        raise BadData(f"no picture in {image_folder} for these label maps of {label_folder.name}: {_some(without)}")
+        raise BadData(f"no picture in {image_folder} for these label maps of {label_folder.name}: {some(without)}")
     return [(stem, images[stem], every_label[stem]) for stem in images]
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Read a picture as uint8 [H, W, 3]. Grey becomes three equal channels; a camera's rotation flag is obeyed."""
+def read_image(path: Path, upright: bool = False) -> np.ndarray:
+    """Read a picture as uint8 [H, W, 3]; grey becomes three equal channels.
+
+    ``upright`` obeys the camera's rotation flag, as viewers and annotation tools do.
+    """
     try:
         with Image.open(path) as picture:
             if picture.mode.startswith(("I", "F")):
                 raise BadData(f"{path}: pixels of mode {picture.mode}; save the picture with 8 bits a channel")
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+            if upright:
+                picture = ImageOps.exif_transpose(picture)
+            return np.asarray(picture.convert("RGB"))
     except BadData:
         raise
     except _UNREADABLE as error:
@@ -156,11 +162,13 @@ def label_table(classes: dict[int, int]) -> np.ndarray:
 class FileSource:
     """Pairs of files, read when asked for.
 
-    ``pairs``: (name, picture, label map); ``table``: int16 [256] from file value to class index, -1 = not allowed.
+    ``pairs``: (name, picture, label map); ``table``: int16 [256] from file value to class index, -1 = not allowed;
+    ``upright``: obey the camera's rotation flag.
     """
 
     pairs: list[tuple[str, Path, Path]]
     table: np.ndarray
+    upright: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -173,7 +181,7 @@ class FileSource:
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Picture uint8 [H, W, 3] and class indices uint8 [H, W]; ``BadData`` names the file that does not fit."""
         _, image_path, label_path = self.pairs[index]
-        image, values = read_image(image_path), read_label_values(label_path)
+        image, values = read_image(image_path, self.upright), read_label_values(label_path)
         if image.shape[:2] != values.shape:
             raise BadData(
                 f"{label_path}: the label map is {values.shape[0]}x{values.shape[1]} (height x width), "
@@ -184,7 +192,7 @@ class FileSource:
             wrong = np.unique(values[labels < 0])
             allowed = np.flatnonzero(self.table >= 0)
             raise BadData(
-                f"{label_path}: label values outside the classes: {_some(map(str, wrong))}; "
-                f"allowed are {_some(map(str, allowed), limit=30)}"
+                f"{label_path}: label values outside the classes: {some(map(str, wrong))}; "
+                f"allowed are {some(map(str, allowed), limit=30)}"
             )
         return image, labels.astype(np.uint8)

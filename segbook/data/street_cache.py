@@ -1,7 +1,6 @@
 """Street as a data set: scenes are rendered once, then read from a file of the cache."""
 
 import hashlib
-import inspect
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -18,6 +17,11 @@ from segbook.progress import progress
 SPLITS = ("train", "val", "test")
 DEFAULT_SIZE = (96, 128)
 DEFAULT_COUNT = {"train": 200, "val": 50, "test": 100}
+
+#: Digest of the generator's own text: whoever edits it sees new pictures without clearing the cache.
+_GENERATOR = hashlib.sha256(
+    b"".join(path.read_bytes() for path in sorted(Path(street.__file__).parent.glob("street*.py")))
+).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,7 @@ class StreetSource:
 
 def cache_file(split: str, seed: int, size: tuple[int, int], count: int) -> Path:
     """The file that keeps these scenes; its name says everything that decides their pixels."""
-    # The generator's own text is part of the name: whoever edits it sees new pictures without clearing the cache.
-    text = hashlib.sha256(inspect.getsource(street).encode()).hexdigest()[:8]
-    version = getattr(street, "VERSION", 0)
-    return cache_root() / f"street-v{version}-{text}-seed{seed}-{split}-{size[0]}x{size[1]}-{count}.npz"
+    return cache_root() / f"street-v{street.VERSION}-{_GENERATOR}-seed{seed}-{split}-{size[0]}x{size[1]}-{count}.npz"
 
 
 def _render(split: str, seed: int, size: tuple[int, int], count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
