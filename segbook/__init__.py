@@ -11,7 +11,9 @@ __version__ = "0.1.0"
 # Name a notebook writes -> module that holds it. A value without a colon is the module itself.
 _PUBLIC = {
     "anatomy": "segbook.anatomy",
+    "backbones": "segbook.backbones",
     "check": "segbook.course.check",
+    "course_map": "segbook.course.course_map:course_map",
     "data": "segbook.data",
     "layers": "segbook.layers",
     "losses": "segbook.losses",

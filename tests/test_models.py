@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torchvision
 
 from segbook import models
+from segbook.models import fcn
 
 
 def parameters(model):
@@ -104,3 +106,99 @@ class TestUNet:
             models.build("unet", 2, padding="full")
         with pytest.raises(ValueError, match="levels must be 1 to 5"):
             models.build("unet", 2, levels=0)
+
+
+class TestFCN:
+    """arXiv 1411.4038 and the released nets."""
+
+    @pytest.mark.parametrize(
+        "name, options, num_classes, learnable, with_bilinear",
+        [
+            ("fcn32s", {}, 11, 134_305_611, 134_801_227),
+            ("fcn32s", {}, 21, 134_346_581, 136_152_917),
+            ("fcn16s", {}, 11, 134_311_254, 134_437_094),
+            ("fcn16s", {}, 21, 134_357_354, 134_815_994),
+            ("fcn8s", {}, 11, 134_314_081, 134_348_929),
+            ("fcn8s", {}, 21, 134_362_751, 134_489_759),
+            ("fcn32s", {"backbone": "alexnet"}, 11, 56_913_291, 57_393_540),
+            ("fcn32s", {"backbone": "alexnet"}, 21, 56_954_261, 58_704_590),
+        ],
+    )
+    def test_parameters(self, name, options, num_classes, learnable, with_bilinear):
+        with torch.device("meta"):
+            model = models.build(name, num_classes, **options)
+        assert parameters(model) == learnable
+        assert sum(p.numel() for p in model.parameters()) == with_bilinear
+
+    def test_sizes_of_the_released_net_at_500(self):
+        with torch.device("meta"):
+            model, sizes = models.build("fcn8s", 21), {}
+            for name in ("score_fr", "upscore2", "score_pool4", "upscore_pool4", "score_pool3", "upscore"):
+                getattr(model, name).register_forward_hook(
+                    lambda m, i, out, name=name: sizes.__setitem__(name, out.shape[-1])
+                )
+            assert model(torch.zeros(1, 3, 500, 500)).shape == (1, 21, 500, 500)
+        assert sizes == {
+            "score_fr": 16, "upscore2": 34, "score_pool4": 44, "upscore_pool4": 70, "score_pool3": 88, "upscore": 568,
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("options", [{"padding": 1}, {"backbone": "alexnet"}, {"learned_upsampling": True}])
+    @pytest.mark.parametrize("size", [(32, 32), (37, 101)])
+    def test_forms_keep_the_size(self, options, size):
+        assert small("fcn32s", **options).eval()(torch.rand(1, 3, *size)).shape == (1, 5, *size)
+
+    @pytest.mark.parametrize("name", ["fcn32s", "fcn16s", "fcn8s"])
+    def test_padded_and_crop_free_form_agree_where_their_cells_coincide(self, name):
+        # Padding of 100 instead of 1 moves the grid of cells by 99 pixels, which is 3 more than three cells.
+        padded, free = small(name).eval().double(), small(name, padding=1).eval().double()
+        for layer in ("score_fr", "score_pool4", "score_pool3"):
+            if hasattr(padded, layer):
+                torch.nn.init.normal_(getattr(padded, layer).weight)
+        free.load_state_dict(padded.state_dict())
+        picture = torch.rand(1, 3, 640, 640, dtype=torch.float64)
+        with torch.no_grad():
+            moved = padded(torch.nn.functional.pad(picture, (-3, 3, -3, 3)))  # three pixels to the left and up
+            torch.testing.assert_close(moved[..., 288:320, 288:320], free(picture)[..., 291:323, 291:323])
+            assert not torch.allclose(padded(picture)[..., 291:323, 291:323], free(picture)[..., 291:323, 291:323])
+
+    def test_scores_start_at_zero(self):
+        assert not small("fcn8s", padding=1)(torch.rand(1, 3, 64, 64)).any()
+
+    def test_at_once_scales_the_skips(self):
+        assert small("fcn8s", at_once=True).scales == (0.01, 0.0001)
+
+    def test_stages_carry_the_weights_over(self):
+        coarse, fine = small("fcn32s", padding=1), small("fcn16s", padding=1)
+        torch.nn.init.normal_(coarse.score_fr.weight)
+        fine.continue_from(coarse)
+        assert torch.equal(fine.score_fr.weight, coarse.score_fr.weight)
+        assert torch.equal(fine.backbone.stages[0][0].weight, coarse.backbone.stages[0][0].weight)
+        assert not fine.score_pool4.weight.any()
+        with pytest.raises(ValueError, match="continues from a coarser one, not from stride 16"):
+            coarse.continue_from(fine)
+        with pytest.raises(ValueError, match="has other layers"):
+            fine.continue_from(small("fcn32s", num_classes=7, padding=1))
+
+    @pytest.mark.parametrize("name, kernel", [("alexnet", 6), ("vgg16", 7)])
+    def test_a_classifier_becomes_convolutional(self, name, kernel):
+        torch.manual_seed(0)
+        classifier = getattr(torchvision.models, name)(weights=None).eval()
+        net = fcn.fully_convolutional(classifier, kernel).eval()
+        picture = torch.rand(1, 3, 224, 224)
+        with torch.no_grad():
+            torch.testing.assert_close(net(picture).flatten(1), classifier(picture), rtol=1e-4, atol=1e-4)
+            assert net(torch.rand(1, 3, 288, 320)).shape[-2:] > (1, 1)
+
+    def test_torchvision_weights_are_taken_over(self):
+        state = torchvision.models.vgg16(weights=None).state_dict()
+        model = models.build("fcn32s", 3)
+        model.load_torchvision(state)
+        assert torch.equal(model.classifier[0].weight.flatten(1), state["classifier.0.weight"])
+
+    def test_bad_options(self):
+        with pytest.raises(ValueError, match="padding must be 100"):
+            small("fcn8s", padding=3)
+        with pytest.raises(ValueError, match="AlexNet variant exists at stride 32"):
+            small("fcn8s", backbone="alexnet")
+        with pytest.raises(ValueError, match="do not come from maps of 7x7"):
+            fcn.as_convolution(torch.nn.Linear(100, 3), 7)

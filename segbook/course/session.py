@@ -71,7 +71,8 @@ def setup(profile: str = "quick", seed: int = 0, dataset: str = "street") -> Run
     """
     chosen = profiles.get(os.environ.get("SEGBOOK_PROFILE") or profile)
     dataset = os.environ.get("SEGBOOK_DATASET") or dataset
-    segbook.data.require_known(dataset)
+    if dataset not in segbook.data.NAMES:
+        raise ValueError(f"there is no data set {dataset!r}; choose one of: {', '.join(segbook.data.NAMES)}")
     _set_threads(os.environ.get("SEGBOOK_THREADS"))
     random.seed(seed)
     np.random.seed(seed)

@@ -7,6 +7,9 @@ from torch import nn
 
 # name -> module:class, fixed options. Several names may be one class with another option.
 _REGISTRY = {
+    "fcn32s": ("segbook.models.fcn:FCN", {"stride": 32}),
+    "fcn16s": ("segbook.models.fcn:FCN", {"stride": 16}),
+    "fcn8s": ("segbook.models.fcn:FCN", {"stride": 8}),
     "unet": ("segbook.models.unet:UNet", {}),
 }
 

@@ -1,0 +1,192 @@
+"""Fully Convolutional Networks for Semantic Segmentation.
+
+Long, Shelhamer, Darrell, CVPR 2015, arXiv 1411.4038; Shelhamer, Long, Darrell, PAMI 2016, arXiv 1605.06211. The layers are
+those of the released nets voc-fcn32s, -fcn16s, -fcn8s and voc-fcn-alexnet.
+
+Parameters with 21 classes, fixed bilinear weights not counted: 134,346,581 (32s), 134,357,354 (16s), 134,362,751 (8s),
+56,954,261 (AlexNet).
+"""
+
+import torch
+from torch import nn
+
+from segbook.backbones import VGG16, AlexNet, pretrained_state, require_plain
+from segbook.layers import BilinearConvTranspose2d, he_initialise, scaled
+
+#: Where the padding of 100 pixels lands in each map that is cut back: (rows and columns to skip), see chapter 06.
+CROP_POOL4, CROP_POOL3 = 5, 9
+CROP_SCORES = {32: 19, 16: 27, 8: 31}
+CROP_ALEXNET = 18
+
+
+class FCN(nn.Module):
+    """A classifier made convolutional, its coarse scores refined by adding those of shallower layers.
+
+    Images [N, C, H, W], H, W >= 32, give logits [N, K, H, W]. ``stride`` is 32 (no skip), 16 (adds the scores of pool4)
+    or 8 (adds pool3 too).
+
+    ``padding=100`` is the paper's form: so much is padded before the first convolution that any picture survives five
+    poolings and a 7x7 kernel, and the surplus is cropped. ``padding=1`` needs no crop offsets: every layer is padded by
+    what keeps its cells in place. The two share weights; their grids of cells lie three pixels apart, and near the border
+    the first sees zeros from farther away.
+    ``learned_upsampling`` lets the transposed convolutions learn; they start as bilinear interpolation.
+    ``at_once`` multiplies pool4 by 0.01 and pool3 by 0.0001 before they are scored, which the paper needs to train the
+    8s net without stages. ``batch_norm`` (a departure) makes training from scratch possible. ``backbone`` "vgg16" or
+    "alexnet" (stride 32 and padding 100 only). ``backbone_weights``: torchvision's ``VGG16_Weights``; fc6 and fc7 are
+    taken over too.
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        *,
+        stride=8,
+        width=1.0,
+        in_channels=3,
+        backbone="vgg16",
+        padding=100,
+        learned_upsampling=False,
+        at_once=False,
+        batch_norm=False,
+        dropout=0.5,
+        backbone_weights=None,
+    ):
+        super().__init__()
+        if stride not in (32, 16, 8):
+            raise ValueError(f"stride must be 32, 16 or 8, got {stride!r}")
+        if padding not in (100, 1):
+            raise ValueError(f"padding must be 100 (the paper's, with crops) or 1 (crop-free), got {padding!r}")
+        if backbone not in ("vgg16", "alexnet"):
+            raise ValueError(f'backbone must be "vgg16" or "alexnet", got {backbone!r}')
+        if backbone == "alexnet" and (stride != 32 or padding != 100 or batch_norm or backbone_weights is not None):
+            raise ValueError(
+                "the AlexNet variant exists at stride 32 with padding 100 only, without batch norm or weights"
+            )
+        self.stride, self.padding, self.cropped = stride, padding, padding == 100
+        self.scales = (0.01, 0.0001) if at_once else (1.0, 1.0)
+
+        if backbone == "alexnet":
+            self.backbone = AlexNet(width=width, in_channels=in_channels, first_padding=100)
+            deep, kernel, self.crop = self.backbone.out_channels, 6, CROP_ALEXNET
+        else:
+            self.backbone = VGG16(width=width, in_channels=in_channels, batch_norm=batch_norm, first_padding=padding)
+            (*_, pool3, pool4, deep), kernel, self.crop = self.backbone.out_channels, 7, CROP_SCORES[stride]
+
+        fc = scaled(4096, width)
+        self.classifier = nn.Sequential(  # the fully connected layers, as convolutions
+            nn.Conv2d(deep, fc, kernel, padding=0 if self.cropped else kernel // 2),  # fc6
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Conv2d(fc, fc, 1),  # fc7
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+        )
+        he_initialise(self.classifier)
+
+        def upsample(factor, kernel_size):
+            keep = 0 if self.cropped else None  # None: the padding that keeps every cell in its place
+            return BilinearConvTranspose2d(
+                num_classes, factor, kernel_size=kernel_size, padding=keep, learned=learned_upsampling
+            )
+
+        self.score_fr = zero_convolution(fc, num_classes)
+        if stride <= 16:
+            self.upscore2 = upsample(2, 4)
+            self.score_pool4 = zero_convolution(pool4, num_classes)
+        if stride == 8:
+            self.upscore_pool4 = upsample(2, 4)
+            self.score_pool3 = zero_convolution(pool3, num_classes)
+        self.upscore = upsample(stride, 63 if backbone == "alexnet" else 2 * stride)
+        if backbone_weights is not None:
+            require_plain(width, in_channels)
+            self.load_torchvision(pretrained_state(backbone_weights))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        size = x.shape[-2:]
+        if min(size) < 32:
+            raise ValueError(f"images must be at least 32x32 pixels, got {size[0]}x{size[1]}")
+        if isinstance(self.backbone, AlexNet):
+            deep = self.backbone(x)
+        else:
+            *_, pool3, pool4, deep = self.backbone(x)
+        scores = self.score_fr(self.classifier(deep))
+        if self.stride <= 16:
+            scores = self.fuse(self.upscore2(scores), self.score_pool4(self.scales[0] * pool4), CROP_POOL4)
+        if self.stride == 8:
+            scores = self.fuse(self.upscore_pool4(scores), self.score_pool3(self.scales[1] * pool3), CROP_POOL3)
+        return self.cut(self.upscore(scores), size, self.crop)
+
+    def fuse(self, scores, skip, offset):
+        """Add the scores of two depths where they look at the same pixels: FCN sums, U-Net will concatenate."""
+        if self.cropped:
+            return scores + self.cut(skip, scores.shape[-2:], offset)
+        return self.cut(scores, skip.shape[-2:], 0) + skip
+
+    def cut(self, maps, size, offset):
+        offset = offset if self.cropped else 0
+        return maps[..., offset : offset + size[0], offset : offset + size[1]]
+
+    def continue_from(self, coarser: "FCN") -> None:
+        """Take over the weights of the coarser net of the stage before (32s to 16s, 16s to 8s); new scores stay zero.
+
+        Raises ValueError when the two nets do not fit together.
+        """
+        if coarser.stride <= self.stride:
+            raise ValueError(
+                f"a stride-{self.stride} net continues from a coarser one, not from stride {coarser.stride}"
+            )
+        ours = self.state_dict()
+        taken = {name: w for name, w in coarser.state_dict().items() if name != "upscore.weight"}
+        odd = [name for name, w in taken.items() if name not in ours or ours[name].shape != w.shape]
+        if odd:
+            raise ValueError(
+                f"the coarser net has other layers: {', '.join(odd[:3])}; build both with the same options"
+            )
+        self.load_state_dict(taken, strict=False)
+
+    def load_torchvision(self, state: dict[str, torch.Tensor]) -> None:
+        """Copy torchvision's VGG-16: convolutions as they are, fc6 and fc7 reshaped into convolutions."""
+        self.backbone.load_torchvision(state)
+        with torch.no_grad():
+            for ours, theirs in ((self.classifier[0], "classifier.0"), (self.classifier[3], "classifier.3")):
+                ours.weight.copy_(state[f"{theirs}.weight"].reshape(ours.weight.shape))
+                ours.bias.copy_(state[f"{theirs}.bias"])
+
+
+def zero_convolution(in_channels: int, num_classes: int) -> nn.Conv2d:
+    """A 1x1 score layer that starts at zero: every class is equally likely, and a new skip adds nothing at first."""
+    layer = nn.Conv2d(in_channels, num_classes, 1)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def as_convolution(linear: nn.Linear, kernel_size: int) -> nn.Conv2d:
+    """A fully connected layer on [C, k, k] features as the k x k convolution with the same weights (section 3.1).
+
+    ``linear`` maps C*k*k numbers to D; the result maps [N, C, H, W] to [N, D, H-k+1, W-k+1] and gives the same numbers
+    where H = W = k. Raises ValueError when the input length is not a multiple of k*k.
+    """
+    channels, rest = divmod(linear.in_features, kernel_size**2)
+    if rest:
+        raise ValueError(f"{linear.in_features} inputs do not come from maps of {kernel_size}x{kernel_size} cells")
+    convolution = nn.Conv2d(channels, linear.out_features, kernel_size, bias=linear.bias is not None)
+    with torch.no_grad():
+        convolution.weight.copy_(linear.weight.reshape(convolution.weight.shape))
+        if linear.bias is not None:
+            convolution.bias.copy_(linear.bias)
+    return convolution
+
+
+def fully_convolutional(classifier_net: nn.Module, kernel_size: int) -> nn.Sequential:
+    """torchvision's ``alexnet`` (kernel 6) or ``vgg16`` (kernel 7) as a net that scores every position of a larger picture.
+
+    Copies the weights. At the classifier's own size the output is [N, 1000, 1, 1] with the same numbers; a larger
+    picture gives a map. The adaptive pooling between features and classifier is left out: at that size it does nothing.
+    """
+    layers, first = list(classifier_net.features), True
+    for layer in classifier_net.classifier:
+        if isinstance(layer, nn.Linear):
+            layer, first = as_convolution(layer, kernel_size if first else 1), False
+        layers.append(layer)
+    return nn.Sequential(*layers)
