@@ -29,6 +29,7 @@ from nbformat import NotebookNode
 from segbook.course.editions import marker_problems
 from segbook.course.kernels import (
     CELL_TIMEOUT,
+    WIDGET_TYPES,
     CourseKernelManager,
     merged_environment,
     pinned_environment,
@@ -45,7 +46,6 @@ LANGUAGE = {
     "nbconvert_exporter": "python",
     "pygments_lexer": "ipython3",
 }
-WIDGET_TYPES = ("application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json")
 #: Every tag that means something; any other is a typing error.
 TAGS = {
     "parameters", "setup", "solution", "check", "solution-only",

@@ -11,6 +11,8 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import default
 
+#: Outputs that only a running kernel can fill with life.
+WIDGET_TYPES = ("application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json")
 #: Longest time one cell may take, in seconds, before its notebook counts as failed.
 CELL_TIMEOUT = 600
 

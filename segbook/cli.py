@@ -1,0 +1,390 @@
+"""The command line: ``python -m segbook doctor | run | train | predict | data | editions | version``.
+
+Each command imports what it needs when it runs, so that training and predicting need neither Jupyter nor matplotlib.
+An error that the user can do something about is one line on stderr: exit code 2 for a wrong command, 1 for a failure.
+``SEGBOOK_DEBUG=1`` shows the traceback behind it.
+"""
+
+import argparse
+import json
+import math
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import segbook
+
+
+class UsageError(ValueError):
+    """The command asks for something that does not exist; exit code 2."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 2
+    try:
+        return options.command(options)
+    except KeyboardInterrupt:
+        print("segbook: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of the output has gone, as in `segbook data | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("SEGBOOK_DEBUG") == "1" or not _is_expected(error):
+            raise
+        print(f"segbook: error: {_one_line(error)}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+
+
+def _is_expected(error: Exception) -> bool:
+    """Errors that the package raises on purpose. A bare RuntimeError comes from inside PyTorch and is a bug here."""
+    if type(error) is RuntimeError:
+        return False
+    return isinstance(
+        error, ValueError | OSError | RuntimeError | FloatingPointError | ModuleNotFoundError | MemoryError
+    )
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed; this command needs it: pip install -r requirements.txt"
+    text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    return text or type(error).__name__
+
+
+# --- the commands and their options -----------------------------------------------------------------------------------
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segbook", description="A course on semantic segmentation, from the command line."
+    )
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(name: str, function, help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        sub.set_defaults(command=function)
+        return sub
+
+    command("doctor", doctor, "say what is here, what is missing and how to get it")
+
+    sub = command("run", run, "run chapters; executed copies and an index go to a folder under runs/")
+    sub.add_argument(
+        "chapters", nargs="*", metavar="CHAPTER", help="numbers or names, such as 6 or 06_fcn (default: all)"
+    )
+    _add_run_options(sub)
+    sub.add_argument("-j", "--jobs", type=_positive, default=1, help="chapters to run at the same time (default: 1)")
+    sub.add_argument("--out", type=Path, help="folder for the results (default: runs/PROFILE-DATASET)")
+
+    sub = command("train", train, "train a network and score it")
+    sub.add_argument("--model", default="unet", help="architecture (default: unet)")
+    _add_run_options(sub)
+    sub.add_argument("--steps", type=_positive, help="training steps (default: the profile's)")
+    sub.add_argument("--batch-size", type=_positive, help="images a step (default: the profile's)")
+    sub.add_argument("--width", type=_factor, help="factor on the number of channels, 1 is the paper's net")
+    sub.add_argument("--size", type=_size, metavar="HxW", help="image size, such as 96x128 (default: the profile's)")
+    sub.add_argument("--out", type=Path, help="folder for model.pt and scores.json (default: runs/train/…)")
+
+    sub = command("predict", predict, "label every image of a folder with a trained network")
+    sub.add_argument("model", type=Path, metavar="MODEL", help="model.pt from `segbook train`")
+    sub.add_argument("images", type=Path, metavar="IMAGES", help="folder with images")
+    sub.add_argument("--out", type=Path, required=True, help="folder for labels/ and overlays/")
+    sub.add_argument("--size", type=_size, metavar="HxW", help="size the network sees (default: that of its training)")
+    sub.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
+
+    sub = command("data", data, "list the data sets, fetch one, or write sample images")
+    sub.add_argument("action", nargs="?", default="list", metavar="list|fetch NAME|sample", help="default: list")
+    sub.add_argument("name", nargs="?", metavar="NAME", help="data set to fetch")
+    sub.add_argument("--root", type=Path, help="data folder (default: SEGBOOK_DATA, else data/)")
+    sub.add_argument("--out", type=Path, help="folder for the sample (default: data/sample)")
+    sub.add_argument("--count", type=_positive, default=4, help="images in the sample (default: 4)")
+
+    sub = command("editions", editions, "write the student, solution and clean editions of the notebooks")
+    sub.add_argument("out", type=Path, metavar="OUT", help="folder for student/, solution/ and clean/")
+    sub.add_argument("--overwrite", action="store_true", help="replace editions that are there already")
+
+    command("version", version, "print the version")
+    return parser
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", help="quick or full (default: SEGBOOK_PROFILE, else quick)")
+    parser.add_argument("--dataset", help="data set (default: SEGBOOK_DATASET, else street)")
+    parser.add_argument("--seed", type=_seed, help="seed (default: 0)")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2**32 - 1, got {text!r}")
+    return int(text)
+
+
+def _factor(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal()) or min(int(height), int(width)) < 32:
+        raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTH, both at least 32, such as 96x128, got {text!r}")
+    return int(height), int(width)
+
+
+def _require(kind: str, name: str, choices) -> str:
+    if name not in choices:
+        raise UsageError(f"there is no {kind} {name!r}; choose one of: {', '.join(choices)}")
+    return name
+
+
+def _apply_run_options(options) -> None:
+    """Check profile and data set, and let the options win over the environment variables of the same meaning."""
+    from segbook.course import profiles
+
+    if options.profile:
+        os.environ["SEGBOOK_PROFILE"] = _require("profile", options.profile, profiles.PROFILES)
+    if options.dataset:
+        os.environ["SEGBOOK_DATASET"] = _require("data set", options.dataset, segbook.data.NAMES)
+
+
+# --- doctor, run, editions, version -----------------------------------------------------------------------------------
+
+
+def doctor(options) -> int:
+    from segbook.course.doctor import report
+
+    return report()
+
+
+def version(options) -> int:
+    print(f"segbook {segbook.__version__}")
+    return 0
+
+
+def run(options) -> int:
+    from segbook.course import chapters, runner
+    from segbook.course.session import runs_folder
+
+    _apply_run_options(options)
+    try:
+        chosen = list(dict.fromkeys(map(chapters.find, options.chapters))) or list(chapters.written())
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if not chosen:
+        raise FileNotFoundError(f"there is no chapter in {chapters.NOTEBOOKS}")
+    profile = os.environ.get("SEGBOOK_PROFILE") or "quick"
+    dataset = os.environ.get("SEGBOOK_DATASET")
+    out = options.out or runs_folder() / f"{profile}-{dataset or 'street'}"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end in order, as after Ctrl-C
+    records = runner.run(chosen, out, profile=profile, dataset=dataset, seed=options.seed, jobs=options.jobs)
+    failed = [record.file for record in records if record.status != "passed"]
+    print(f"{len(records) - len(failed)} of {len(records)} chapters passed; see {out / 'index.html'}")
+    if failed:
+        print(f"segbook: failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def editions(options) -> int:
+    from segbook.course.chapters import written
+    from segbook.course.editions import write_editions
+
+    for edition, folder in write_editions([c.path for c in written()], options.out, options.overwrite).items():
+        print(f"{edition}: {folder}")
+    return 0
+
+
+# --- train ------------------------------------------------------------------------------------------------------------
+
+
+def train(options) -> int:
+    """Train with the profile's recipe; a run that was interrupted goes on when the same command is given again."""
+    from segbook.course.saved import ModelCard, save_model
+    from segbook.course.session import runs_folder, setup
+
+    _require("model", options.model, segbook.models.names())
+    _apply_run_options(options)
+    session = setup(seed=options.seed or 0)
+    size = {"size": options.size} if options.size else {}
+    training, validation = session.load("train", **size), session.load("val", **size)
+    width = options.width or session.profile.width_for(options.model)
+    changes = {"steps": options.steps, "batch_size": options.batch_size}
+    recipe = session.recipe(options.model, **{name: value for name, value in changes.items() if value})
+    label = f"{options.model}-{session.dataset}-{session.profile.name}-seed{session.seed}"
+    out = options.out or runs_folder() / "train" / label
+    model = session.model(options.model, training.num_classes, width=width)
+
+    history = segbook.fit(model, training, validation, recipe, checkpoint=out / "checkpoint.pt", device=session.device)
+    scores = segbook.evaluate(model, validation, device=session.device)
+
+    shape = list(training.tensors()[0].shape[-2:])
+    card = ModelCard(options.model, width, list(training.classes), training.palette.tolist(), shape, session.dataset)
+    save_model(out / "model.pt", model, card)
+    results = {
+        "model": options.model,
+        "width": width,
+        "dataset": session.dataset,
+        "profile": session.profile.name,
+        "seed": session.seed,
+        "device": str(session.device),
+        "size": shape,
+        "images": {"train": len(training), "val": len(validation)},
+        "recipe": asdict(recipe),
+        "steps": history.steps,
+        "seconds": round(history.seconds, 1),
+        "split": "val",
+        "mean_iou": _number(scores.mean_iou),
+        "pixel_accuracy": _number(scores.pixel_accuracy),
+        "iou": {name: _number(value) for name, value in zip(scores.classes, scores.iou.tolist())},
+        "versions": {"segbook": segbook.__version__, "torch": sys.modules["torch"].__version__},
+    }
+    _write_text(out / "scores.json", json.dumps(results, indent=2) + "\n")
+    print(f"val mIoU {scores.mean_iou:.3f}, pixel accuracy {scores.pixel_accuracy:.3f} ({len(validation)} images)")
+    print(f"{out / 'model.pt'}\n{out / 'scores.json'}")
+    return 0
+
+
+def _number(value: float) -> float | None:
+    """JSON has no nan: a class that is neither there nor predicted has no score."""
+    return None if math.isnan(value) else round(value, 5)
+
+
+def _write_text(path: Path, text: str) -> None:
+    from segbook.data.files import replacing
+
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+# --- predict ----------------------------------------------------------------------------------------------------------
+
+
+def predict(options) -> int:
+    """Write labels/NAME.png (indexed, values are class numbers) and overlays/NAME.png for every image of the folder."""
+    import numpy as np
+
+    from segbook.course.saved import load_model
+    from segbook.data.files import IMAGE_SUFFIXES, BadData, read_image
+
+    model, card = load_model(options.model)
+    if not options.images.is_dir():
+        raise FileNotFoundError(f"there is no folder {options.images}")
+    paths = sorted(p for p in options.images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+    if not paths:
+        raise FileNotFoundError(f"{options.images} holds no image ({', '.join(IMAGE_SUFFIXES)})")
+    stems = {}
+    for path in paths:
+        if path.stem in stems:
+            raise ValueError(f"{stems[path.stem].name} and {path.name} would both become {path.stem}.png; rename one")
+        stems[path.stem] = path
+    if options.out.exists() and not options.out.is_dir():
+        raise FileExistsError(f"{options.out} is a file, not a folder")
+    if options.out.is_dir() and any(options.out.iterdir()) and not options.overwrite:
+        raise FileExistsError(f"{options.out} is not empty; choose another folder, or pass --overwrite")
+
+    palette = np.asarray(card.palette, dtype=np.uint8)
+    size = options.size or (tuple(card.size) if card.size else None)
+    unreadable = 0
+    for path in segbook.progress(paths, description="Predicting"):
+        try:
+            image = read_image(path)
+        except (BadData, OSError) as error:
+            unreadable += 1
+            print(f"segbook: {_one_line(error)}", file=sys.stderr)
+            continue
+        labels = _label(model, image, size)
+        _write_png(options.out / "labels" / f"{path.stem}.png", labels, palette)
+        blend = 0.45 * image + 0.55 * palette[labels]
+        _write_png(options.out / "overlays" / f"{path.stem}.png", blend.round().astype(np.uint8))
+    print(f"{len(paths) - unreadable} of {len(paths)} images labelled in {options.out}")
+    return 1 if unreadable else 0
+
+
+def _label(model, image, size):
+    """Labels uint8 [H, W] of an image uint8 [H, W, 3] that the network sees at ``size`` (height, width)."""
+    import torch
+    from torchvision.transforms.v2 import functional as transform
+
+    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)
+    small = transform.resize(pixels, list(size), antialias=True) if size else pixels
+    probabilities = segbook.predict(model, small[None], probabilities=True)
+    # Class probabilities can be interpolated, labels cannot.
+    return torch.nn.functional.interpolate(probabilities, image.shape[:2], mode="bilinear").argmax(1)[0].byte().numpy()
+
+
+def _write_png(path: Path, pixels, palette=None) -> None:
+    from PIL import Image
+
+    from segbook.data.files import replacing
+
+    picture = Image.fromarray(pixels)
+    if palette is not None:
+        picture.putpalette(palette.tobytes())
+    with replacing(path) as file:
+        picture.save(file, "PNG")
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+def data(options) -> int:
+    from segbook.data import NAMES
+
+    if options.action == "list" and options.name is None:
+        return _list_data()
+    if options.action == "sample" and options.name is None:
+        return _write_sample(options)
+    # `data camvid` is `data fetch camvid`.
+    name = options.name if options.action == "fetch" else options.action
+    if name is None or (options.action != "fetch" and options.name is not None):
+        raise UsageError("name one data set to fetch, such as `segbook data fetch camvid`")
+    _require("data set", name, NAMES)
+    if name in ("street", "folder"):
+        raise UsageError(f"{name} needs no download")
+    print(f"{name}: {segbook.data.download_dataset(name, options.root)}")
+    return 0
+
+
+def _list_data() -> int:
+    from segbook.course.doctor import dataset
+
+    for name in segbook.data.NAMES:
+        finding = dataset(name)
+        print(f"{name:12} {' '.join(finding.text.split())}")
+    return 0
+
+
+def _write_sample(options) -> int:
+    """A few Street scenes in the layout of the ``folder`` data set: image/, label/ and classes.txt."""
+    from segbook.course.chapters import ROOT
+
+    out = options.out or ROOT / "data" / "sample"
+    scenes = segbook.data.load("street", "train", count=options.count)
+    for name, (image, mask) in zip(scenes.names(), (scenes[i] for i in range(len(scenes)))):
+        _write_png(out / "image" / f"{name}.png", image.permute(1, 2, 0).numpy())
+        _write_png(out / "label" / f"{name}.png", mask.byte().numpy(), scenes.palette)
+    _write_text(out / "classes.txt", "\n".join([*scenes.classes, "void"]) + "\n")
+    print(f"{len(scenes)} scenes in {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
