@@ -160,6 +160,8 @@ def _compare(actual, expected, what, rtol, atol) -> None:
     except (ValueError, TypeError):
         kind = "a number" if expected.ndim == 0 else f"numbers of shape {_shape(expected.shape)}"
         raise Incorrect(f"{what}: expected {kind}, got {_describe(actual)}.") from None
+    if got.shape != expected.shape and expected.ndim == 0:
+        raise Incorrect(f"{what}: expected the number {_value(expected)}, got {_describe(actual)}.")
     if got.shape != expected.shape:
         raise Incorrect(f"{what}: expected the shape {_shape(expected.shape)}, got {_shape(got.shape)}.")
     if rtol == atol == 0:
@@ -168,8 +170,6 @@ def _compare(actual, expected, what, rtol, atol) -> None:
         right = np.isclose(got.astype(np.float64), expected.astype(np.float64), rtol=rtol, atol=atol, equal_nan=True)
     if right.all():
         return
-    if expected.ndim == 0:
-        raise Incorrect(f"{what}: expected {_value(expected)}, got {_value(got)}.")
     if expected.size <= 12:
         raise Incorrect(f"{what}: expected {_value(expected)}, got {_value(got)}.")
     place = tuple(int(i) for i in np.argwhere(~right)[0])
