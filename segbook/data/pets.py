@@ -27,7 +27,7 @@ def read(split: str, root: Path, size: tuple[int, int] | None) -> SegmentationDa
     except (RuntimeError, FileNotFoundError) as error:
         raise DataNotFound(
             f"Oxford-IIIT Pet is not in {folder / 'oxford-iiit-pet'}. Get it with `python -m segbook data pets`, "
-            f"or set SEGBOOK_DATA to the folder that holds pets/. ({error})"
+            f"or set SEGBOOK_DATA to the folder that holds pets/."
         ) from error
     # torchvision opens these files itself; taking their names instead lets every fault be reported by name.
     pairs = [(image.stem, image, trimap) for image, trimap in zip(files._images, files._segs)]

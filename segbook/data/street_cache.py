@@ -18,7 +18,7 @@ SPLITS = ("train", "val", "test")
 DEFAULT_SIZE = (96, 128)
 DEFAULT_COUNT = {"train": 200, "val": 50, "test": 100}
 
-#: Digest of the generator's own text: whoever edits it sees new pictures without clearing the cache.
+#: Digest of the generator's own text, part of a cache file's name: whoever edits it sees new pictures at once.
 _GENERATOR = hashlib.sha256(
     b"".join(path.read_bytes() for path in sorted(Path(street.__file__).parent.glob("street*.py")))
 ).hexdigest()[:8]
@@ -45,7 +45,7 @@ class StreetSource:
 
 def cache_file(split: str, seed: int, size: tuple[int, int], count: int) -> Path:
     """The file that keeps these scenes; its name says everything that decides their pixels."""
-    return cache_root() / f"street-v{street.VERSION}-{_GENERATOR}-seed{seed}-{split}-{size[0]}x{size[1]}-{count}.npz"
+    return cache_root() / f"street-{_GENERATOR}-seed{seed}-{split}-{size[0]}x{size[1]}-{count}.npz"
 
 
 def _render(split: str, seed: int, size: tuple[int, int], count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

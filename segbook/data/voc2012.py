@@ -45,7 +45,7 @@ def read(split: str, root: Path, size: tuple[int, int] | None) -> SegmentationDa
     except (RuntimeError, FileNotFoundError) as error:
         raise DataNotFound(
             f"Pascal VOC 2012 {split} is not in {folder / 'VOCdevkit' / 'VOC2012'}. Get it with "
-            f"`python -m segbook data voc2012`, or set SEGBOOK_DATA to the folder that holds voc2012/. ({error})"
+            f"`python -m segbook data voc2012`, or set SEGBOOK_DATA to the folder that holds voc2012/."
         ) from error
     pairs = [(Path(image).stem, Path(image), Path(mask)) for image, mask in zip(files.images, files.masks)]
     table = label_table({**{index: index for index in range(len(CLASSES))}, VOID: VOID})
