@@ -6,6 +6,10 @@ training from the command line needs neither matplotlib nor Jupyter.
 
 from importlib import import_module
 
+# Not lazy like the rest: whichever part imports the module ``segbook.progress`` first would set this package's attribute
+# ``progress`` to the module, and the lazy function of the same name would never be looked up.
+from segbook.progress import progress  # noqa: F401
+
 __version__ = "0.1.0"
 
 # Name a notebook writes -> module that holds it. A value without a colon is the module itself.
@@ -30,7 +34,6 @@ _PUBLIC = {
     "fit": "segbook.training:fit",
     "evaluate": "segbook.training:evaluate",
     "predict": "segbook.training:predict",
-    "progress": "segbook.progress:progress",
     "show": "segbook.plots:show",
     "show_source": "segbook.plots:show_source",
     "show_table": "segbook.plots:show_table",
@@ -38,7 +41,7 @@ _PUBLIC = {
     "LiveFigure": "segbook.widgets:LiveFigure",
 }
 
-__all__ = ["__version__", *sorted(_PUBLIC)]
+__all__ = ["__version__", "progress", *sorted(_PUBLIC)]
 
 
 def __getattr__(name: str):
