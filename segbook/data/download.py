@@ -251,11 +251,17 @@ def _entries(archive: Path) -> Iterator[Iterator[_Entry]]:
             )
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as file:
-            yield (
-                _Entry(info.name, _tar_kind(info), info.size, lambda info=info: file.extractfile(info)) for info in file
-            )
+            yield _tar_entries(file)
     else:
         raise ArchiveError(f"{archive} is neither a zip nor a tar archive; delete it and fetch it again")
+
+
+def _tar_entries(file: tarfile.TarFile) -> Iterator[_Entry]:
+    for info in file:
+        yield _Entry(info.name, _tar_kind(info), info.size, lambda info=info: file.extractfile(info))
+    # The checksum of a compressed tar stands at its very end, behind everything that has been read so far.
+    while file.fileobj.read(_CHUNK):
+        pass
 
 
 def _zip_kind(info: zipfile.ZipInfo) -> str:
