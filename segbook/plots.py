@@ -90,7 +90,7 @@ def figure(width: float = 7.0, height: float = 3.6) -> Figure:
 def png(fig: Figure, small: bool = True) -> bytes:
     """Render ``fig`` at 100 dpi to PNG bytes and close it.
 
-    ``small=True`` maps the picture to a palette of 256 colours, which makes a notebook a third as large: the flat
+    ``small=True`` maps the picture to a palette of 256 colours, which halves the size of a notebook: the flat
     colours (paper, lines, class colours, text) are kept exactly and photographs are dithered. ``small=False`` is
     faster and is what live figures use.
     """
@@ -327,7 +327,7 @@ def _text(table, columns, numeric, bold, caption) -> str:
     widths = []
     for column, name in enumerate(columns):
         texts = [row[column] for row in marked]
-        widths.append(max([len(name), *(max(len(t), 8) if t.startswith("≈") else len(t) for t in texts)]))
+        widths.append(max([len(name), *(max(len(t), 10) if t.startswith("≈") else len(t) for t in texts)]))
     lines = [caption] if caption else []
     lines.append("  ".join(padded(*part) for part in zip(columns, widths, numeric)).rstrip())
     lines.append("  ".join("-" * width for width in widths))
@@ -557,12 +557,13 @@ def training_curve(history) -> Figure:
     for colour, (name, run) in zip(_colours(len(runs)), runs.items()):
         steps, values = np.asarray(run.steps), np.asarray(run.loss, dtype=float)
         window = max(1, len(values) // 25)
-        loss.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
         if len(values) > 2 * window:
             # A centred running mean: no value is invented beyond the ends.
             smooth = np.convolve(values, np.ones(window) / window, mode="valid")
-            loss.plot(steps[window // 2 : window // 2 + len(smooth)], smooth, color=colour, label=name or None)
-        rate.plot(steps, run.learning_rate, color=colour)
+            loss.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+            steps, values = steps[window // 2 :][: len(smooth)], smooth
+        loss.plot(steps, values, color=colour, label=name)
+        rate.plot(run.steps, run.learning_rate, color=colour)
         if len(run.validation):
             axes[1].plot(*zip(*run.validation), "o-", color=colour, markersize=4)
     loss.set(title="training loss", xlabel="step")

@@ -46,7 +46,6 @@ class LiveFigure(ipywidgets.VBox):
             format="png", layout=ipywidgets.Layout(max_width="100%", align_self="flex-start")
         )
         self._message = ipywidgets.HTML()
-        self._shown = None
         self._redraw()
 
         row = ipywidgets.HBox(
@@ -81,12 +80,10 @@ class LiveFigure(ipywidgets.VBox):
         values = self.values
         text = plots.alt_text(self._alt(**values) if callable(self._alt) else self._alt)
         self._picture.value = plots.png(self._draw(**values), small=False)
-        self._text, self._shown = text, values
+        self._text = text
         self._picture.tooltip = text
 
     def _on_change(self, _change) -> None:
-        if self.values == self._shown:
-            return
         try:
             self._redraw()
             self._message.value = ""
