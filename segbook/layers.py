@@ -117,6 +117,46 @@ class BilinearConvTranspose2d(nn.ConvTranspose2d):
         self.weight.requires_grad_(learned)
 
 
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling of DeepLab v3 and v3+: the map seen at several rates at once, joined by a 1x1.
+
+    Input [N, in_channels, h, w], output [N, out_channels, h, w]. Branches, each with batch norm and ReLU: one 1x1; a 3x3 at
+    each of ``rates``; with ``image_pooling`` the mean over the whole map, so that every pixel knows the scene.
+    ``separable`` makes the atrous branches depthwise separable (v3+). Raises ValueError for a batch of one in training:
+    the pooled branch has one value a channel and picture, and batch norm needs at least two to have a variance.
+    Papers: arXiv 1706.05587, section 3.3; arXiv 1802.02611, section 3.1.
+    """
+
+    def __init__(self, in_channels, out_channels, rates, *, image_pooling=True, separable=False, dropout=0.1):
+        super().__init__()
+        self.convs = nn.ModuleList([ConvNormAct(in_channels, out_channels, kernel_size=1)])
+        for rate in rates:
+            if separable:
+                branch = SeparableConv2d(in_channels, out_channels, dilation=rate, order="activation_last")
+            else:
+                branch = ConvNormAct(in_channels, out_channels, dilation=rate)
+            self.convs.append(branch)
+        self.image_pooling = image_pooling
+        if image_pooling:
+            self.convs.append(
+                nn.Sequential(nn.AdaptiveAvgPool2d(1), *ConvNormAct(in_channels, out_channels, kernel_size=1))
+            )
+        self.project = nn.Sequential(
+            *ConvNormAct(len(self.convs) * out_channels, out_channels, kernel_size=1), nn.Dropout(dropout)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and self.image_pooling and len(x) == 1:
+            raise ValueError(
+                "image pooling cannot train on a batch of one picture: its batch norm would see a single value a "
+                "channel. Use a batch of two or more, or build the net with image_pooling=False"
+            )
+        branches = [branch(x) for branch in self.convs]
+        if self.image_pooling:
+            branches[-1] = branches[-1].expand(-1, -1, *x.shape[-2:])  # the same vector everywhere
+        return self.project(torch.cat(branches, dim=1))
+
+
 def center_crop(features: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """The central [.., size[0], size[1]] window of [.., H, W]; U-Net joins its two paths this way (figure 1).
 

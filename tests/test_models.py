@@ -4,8 +4,8 @@ import pytest
 import torch
 import torchvision
 
-from segbook import models
-from segbook.models import fcn
+from segbook import anatomy, models
+from segbook.models import deeplab_v2, deeplab_v3, fcn, segnet
 
 
 def parameters(model):
@@ -26,10 +26,10 @@ class TestEveryModel:
             assert model(torch.rand(2, 3, *size)).shape == (2, 5, *size)
 
     def test_pictures_of_a_batch_do_not_see_each_other(self, name):
-        model = small(name).eval()
-        images = torch.rand(3, 3, 64, 64)
+        model = small(name).eval().double()  # untrained logits can be huge: compare where rounding does not matter
+        images = torch.rand(3, 3, 64, 64, dtype=torch.float64)
         with torch.no_grad():
-            torch.testing.assert_close(model(images)[1:2], model(images[1:2]), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(model(images)[1:2], model(images[1:2]))
 
     def test_every_parameter_gets_a_gradient(self, name):
         model = small(name).train()
@@ -202,3 +202,219 @@ class TestFCN:
             small("fcn8s", backbone="alexnet")
         with pytest.raises(ValueError, match="do not come from maps of 7x7"):
             fcn.as_convolution(torch.nn.Linear(100, 3), 7)
+
+
+def meta(name, num_classes=21, **options):
+    """A model without memory: enough to count and to follow sizes."""
+    with torch.device("meta"):
+        return models.build(name, num_classes, **options).eval()
+
+
+def picture(*size):
+    return torch.zeros(1, 3, *size, device="meta")
+
+
+class TestSegNet:
+    """arXiv 1511.00561 and the released nets."""
+
+    def test_parameters(self):
+        assert parameters(meta("segnet", 11)) == 29_449_355
+        assert parameters(meta("segnet", 21)) == 29_455_125
+        assert parameters(meta("segnet", 11, variant="basic")) == 1_416_587
+
+    def test_macs(self):
+        assert anatomy.count_macs(meta("segnet", 11), (360, 480)) == pytest.approx(106.7e9, rel=1e-3)
+        assert anatomy.count_macs(meta("segnet", 11, variant="basic"), (360, 480)) == pytest.approx(59.2e9, rel=1e-3)
+
+    def test_odd_sizes_go_down_and_come_back(self):
+        model, down, up = meta("segnet", 11), [], []
+        for stage in model.encoder:
+            stage.register_forward_hook(lambda m, i, out: down.append(tuple(out.shape[-2:])))
+        for stage in model.decoder:
+            stage.register_forward_hook(lambda m, i, out: up.append(tuple(out.shape[1:])))
+        model(picture(360, 480))
+        assert down == [(360, 480), (180, 240), (90, 120), (45, 60), (23, 30)]
+        assert up == [(512, 23, 30), (256, 45, 60), (128, 90, 120), (64, 180, 240), (64, 360, 480)]
+
+    @pytest.mark.parametrize("size", [(4, 4), (45, 7), (6, 9)])
+    def test_unpool_equals_max_unpool(self, size):
+        x = torch.randn(2, 3, *size)
+        pooled, indices = torch.nn.functional.max_pool2d(x, 2, ceil_mode=True, return_indices=True)
+        expected = torch.nn.functional.max_unpool2d(pooled, indices, 2, output_size=size)
+        assert torch.equal(segnet.unpool(pooled, indices, size), expected)
+
+    def test_unpool_passes_the_gradient_back(self):
+        x = torch.randn(1, 1, 4, 4, dtype=torch.float64)
+        pooled, indices = torch.nn.functional.max_pool2d(x, 2, return_indices=True)
+        pooled.requires_grad_()
+        assert torch.autograd.gradcheck(lambda p: segnet.unpool(p, indices, (4, 4)), pooled)
+
+    @pytest.mark.parametrize("variant", ["vgg16", "basic"])
+    @pytest.mark.parametrize(
+        "options", [{"upsampling": "bilinear"}, {"upsampling": "learned"}, {"encoder_addition": True}]
+    )
+    def test_other_decoders_keep_the_size(self, variant, options):
+        assert small("segnet", variant=variant, **options).eval()(torch.rand(1, 3, 45, 70)).shape == (1, 5, 45, 70)
+
+    def test_bad_options(self):
+        with pytest.raises(ValueError, match='variant must be "vgg16" or "basic"'):
+            small("segnet", variant="tiny")
+        with pytest.raises(ValueError, match="upsampling must be"):
+            small("segnet", upsampling="nearest")
+
+
+class TestDeepLabV1:
+    """arXiv 1412.7062 and the released nets."""
+
+    @pytest.mark.parametrize(
+        "field_of_view, count",
+        [("large", 20_505_429), ("4x4", 65_140_565), ("4x4-wide", 65_140_565), ("7x7", 134_346_581)],
+    )
+    def test_parameters_and_stride(self, field_of_view, count):
+        model = meta("deeplab_v1", field_of_view=field_of_view)
+        assert parameters(model) == count
+        assert model.scores(picture(360, 480)).shape == (1, 21, 45, 60)
+        assert model.scores(picture(321, 321)).shape == (1, 21, 41, 41)
+
+    def test_macs(self):
+        assert anatomy.count_macs(meta("deeplab_v1"), (321, 321)) == pytest.approx(50.9e9, rel=1e-3)
+
+    def test_multi_scale_branches_join_fc7(self):
+        model = meta("deeplab_v1", multi_scale=True)
+        assert model.fc8.in_channels == 1024 + 5 * 128
+        assert model(picture(64, 96)).shape == (1, 21, 64, 96)
+
+    def test_bad_options(self):
+        with pytest.raises(ValueError, match="field_of_view must be one of 7x7, 4x4, 4x4-wide, large"):
+            small("deeplab_v1", field_of_view="huge")
+
+
+class TestDeepLabV2:
+    """arXiv 1606.00915."""
+
+    def test_parameters_and_stride(self):
+        assert parameters(meta("deeplab_v2")) == 44_048_532
+        assert parameters(meta("deeplab_v2", 11)) == 43_311_212
+        assert parameters(meta("deeplab_v2", backbone="vgg16")) == 37_877_652
+        assert meta("deeplab_v2").scores(picture(360, 480)).shape == (1, 21, 45, 60)
+
+    def test_the_pyramid_is_a_sum(self):
+        model = small("deeplab_v2", rates=(1, 2)).eval()
+        features = torch.rand(1, model.backbone.out_channels[-1], 5, 6)
+        with torch.no_grad():
+            separately = [branch(features) for branch in model.classifier.branches]
+            torch.testing.assert_close(model.classifier(features), separately[0] + separately[1])
+
+    def test_multi_scale_takes_the_maximum(self):
+        model = small("deeplab_v2").eval()
+        images = torch.rand(1, 3, 64, 96)
+        with torch.no_grad():
+            alone, fused = model(images), deeplab_v2.MultiScale(model)(images)
+            torch.testing.assert_close(deeplab_v2.MultiScale(model, scales=(1.0,))(images), alone)
+        assert (fused >= alone).all() and (fused > alone).any()
+        with pytest.raises(ValueError, match="scales must lie in"):
+            deeplab_v2.MultiScale(model, scales=(2.0,))
+
+    def test_bad_options(self):
+        with pytest.raises(ValueError, match='backbone must be "resnet101"'):
+            small("deeplab_v2", backbone="resnet18")
+        with pytest.raises(ValueError, match="rates must be one or more positive"):
+            small("deeplab_v2", rates=())
+
+
+class TestDeepLabV3:
+    """arXiv 1706.05587."""
+
+    def test_parameters(self):
+        assert parameters(meta("deeplab_v3")) == 58_040_661
+        assert parameters(meta("deeplab_v3", 11)) == 58_038_091
+        assert parameters(meta("deeplab_v3", backbone="resnet50")) == 39_048_533
+        with_extra = parameters(meta("deeplab_v3", extra_convolution=True))
+        assert with_extra == 58_630_997 and with_extra - parameters(meta("deeplab_v3")) == 590_336
+
+    def test_output_stride_and_rates(self):
+        for output_stride, side, rates in ((16, 33, [6, 12, 18]), (8, 65, [12, 24, 36])):
+            model = meta("deeplab_v3", output_stride=output_stride)
+            assert model.scores(picture(513, 513)).shape == (1, 21, side, side)
+            assert [branch[0].dilation[0] for branch in model.neck[0].convs[1:4]] == rates
+
+    def test_weights_trained_at_16_work_at_8(self):
+        coarse, fine = small("deeplab_v3").eval(), small("deeplab_v3", output_stride=8).eval()
+        fine.load_state_dict(coarse.state_dict())
+        with torch.no_grad():
+            assert fine.scores(torch.rand(1, 3, 64, 96)).shape[-2:] == (8, 12)
+
+    def test_cascade_doubles_the_rates(self):
+        model = meta("deeplab_v3", head="cascade")
+        assert [block.conv2.dilation[0] for block in model.neck] == [4, 8, 16, 8, 16, 32, 16, 32, 64]
+
+    @pytest.mark.parametrize("name", ["deeplabv3_resnet50", "deeplabv3_resnet101"])
+    def test_torchvision_weights_give_torchvision_logits(self, name):
+        torch.manual_seed(0)
+        theirs = getattr(torchvision.models.segmentation, name)(
+            weights=None, weights_backbone=None, aux_loss=True
+        ).eval()
+        ours = deeplab_v3.from_torchvision(theirs.state_dict()).eval()
+        for size in ((64, 64), (97, 130)):
+            images = torch.rand(1, 3, *size)
+            with torch.no_grad():
+                torch.testing.assert_close(ours(images), theirs(images)["out"], rtol=1e-4, atol=1e-4)
+
+    def test_other_weights_are_refused(self):
+        with pytest.raises(ValueError, match="not the weights of torchvision's deeplabv3"):
+            deeplab_v3.from_torchvision(torchvision.models.resnet50(weights=None).state_dict())
+
+    @pytest.mark.parametrize("name", ["deeplab_v3", "deeplab_v3plus"])
+    def test_a_batch_of_one_cannot_train_image_pooling(self, name):
+        with pytest.raises(ValueError, match="batch of one picture.*image_pooling=False"):
+            small(name).train()(torch.rand(1, 3, 64, 64))
+        assert small(name, image_pooling=False).train()(torch.rand(1, 3, 64, 64)).shape == (1, 5, 64, 64)
+
+    def test_bad_options(self):
+        with pytest.raises(ValueError, match="output_stride must be one of 8, 16; got 32"):
+            small("deeplab_v3", output_stride=32)
+        with pytest.raises(ValueError, match='head must be "aspp" or "cascade"'):
+            small("deeplab_v3", head="fcn")
+
+
+class TestDeepLabV3Plus:
+    """arXiv 1802.02611 and the released code."""
+
+    @pytest.mark.parametrize(
+        "options, count, gmac",
+        [
+            ({}, 41_055_413, 54.04),
+            ({"output_stride": 8}, 41_055_413, 176.85),
+            ({"separable": False}, 54_711_461, 86.68),
+            ({"separable": False, "output_stride": 8}, 54_711_461, 248.78),
+            ({"separable": False, "decoder": False}, None, 64.92),
+            ({"backbone": "resnet101"}, 45_688_261, None),
+            ({"backbone": "resnet101", "separable": False}, 59_344_309, None),
+        ],
+    )
+    def test_parameters_and_macs(self, options, count, gmac):
+        model = meta("deeplab_v3plus", **options)
+        assert count is None or parameters(model) == count
+        assert gmac is None or anatomy.count_macs(model, (513, 513)) == pytest.approx(gmac * 1e9, abs=0.006e9)
+
+    def test_other_class_counts(self):
+        assert parameters(meta("deeplab_v3plus", 11)) == 41_052_843
+        assert parameters(meta("deeplab_v3plus", 19)) == 41_054_899
+
+    @pytest.mark.parametrize("backbone", ["xception65", "resnet50"])
+    def test_scores_come_at_stride_4(self, backbone):
+        assert meta("deeplab_v3plus", backbone=backbone).scores(picture(513, 513)).shape == (1, 21, 129, 129)
+        assert meta("deeplab_v3plus", backbone=backbone, decoder=False).scores(picture(513, 513)).shape[-1] == 33
+
+    def test_ablation_options_change_the_decoder(self):
+        model = meta(
+            "deeplab_v3plus", low_level_channels=16, decoder_convolutions=3, decoder_channels=128, separable=False
+        )
+        assert len(model.decoder) == 3
+        assert model.decoder[0][0].weight.shape == (128, 256 + 16, 3, 3)
+
+    def test_bad_options(self):
+        with pytest.raises(ValueError, match="no weights for Xception-65"):
+            models.build("deeplab_v3plus", 3, backbone_weights="any")
+        with pytest.raises(ValueError, match="must be at least 1"):
+            small("deeplab_v3plus", decoder_convolutions=0)

@@ -10,7 +10,12 @@ _REGISTRY = {
     "fcn32s": ("segbook.models.fcn:FCN", {"stride": 32}),
     "fcn16s": ("segbook.models.fcn:FCN", {"stride": 16}),
     "fcn8s": ("segbook.models.fcn:FCN", {"stride": 8}),
+    "segnet": ("segbook.models.segnet:SegNet", {}),
     "unet": ("segbook.models.unet:UNet", {}),
+    "deeplab_v1": ("segbook.models.deeplab_v1:DeepLabV1", {}),
+    "deeplab_v2": ("segbook.models.deeplab_v2:DeepLabV2", {}),
+    "deeplab_v3": ("segbook.models.deeplab_v3:DeepLabV3", {}),
+    "deeplab_v3plus": ("segbook.models.deeplab_v3plus:DeepLabV3Plus", {}),
 }
 
 

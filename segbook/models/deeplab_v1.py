@@ -1,0 +1,92 @@
+"""DeepLab v1: Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected CRFs.
+
+Chen, Papandreou, Kokkinos, Murphy, Yuille, ICLR 2015, arXiv 1412.7062. The layers are those of the released nets, which
+have 3x3 poolings and an average pooling that the paper does not mention. The CRF is a step of its own: ``segbook.crf``.
+
+Parameters with 21 classes: 20,505,429 (LargeFOV), 65,140,565 (4x4), 134,346,581 (7x7).
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from segbook.backbones import VGG16, pretrained_state, require_plain
+from segbook.layers import he_initialise, resize, scaled
+
+#: Kernel, rate and maps of fc6 in the paper's table 2 (field of view); "large" is DeepLab-LargeFOV.
+FIELDS_OF_VIEW = {
+    "7x7": (7, 4, 4096),
+    "4x4": (4, 4, 4096),
+    "4x4-wide": (4, 8, 4096),
+    "large": (3, 12, 1024),
+}
+
+
+class DeepLabV1(nn.Module):
+    """VGG-16 without its last two strides, and fully connected layers as atrous convolutions.
+
+    Images [N, C, H, W], H, W >= 32, give logits [N, K, H, W]: scores at stride 8 (45x60 for 360x480), resized bilinearly.
+
+    ``field_of_view``: "large" (3x3 at rate 12, 1024 maps), "7x7", "4x4" or "4x4-wide" (rate 8). ``multi_scale=True`` is
+    the paper's MSc: the picture and the first four poolings each get two more layers, whose 128 maps join fc7's.
+    ``batch_norm`` (a departure) makes training from scratch possible. ``backbone_weights``: torchvision's VGG-16.
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        *,
+        width=1.0,
+        in_channels=3,
+        field_of_view="large",
+        multi_scale=False,
+        batch_norm=False,
+        dropout=0.5,
+        backbone_weights=None,
+    ):
+        super().__init__()
+        if field_of_view not in FIELDS_OF_VIEW:
+            raise ValueError(f"field_of_view must be one of {', '.join(FIELDS_OF_VIEW)}; got {field_of_view!r}")
+        kernel, rate, maps = FIELDS_OF_VIEW[field_of_view]
+        maps = scaled(maps, width)
+        self.backbone = VGG16(
+            width=width, in_channels=in_channels, batch_norm=batch_norm, pool_kernel=3, output_stride=8
+        )
+        *pooled, deep = self.backbone.out_channels
+        self.pool5a = nn.AvgPool2d(3, stride=1, padding=1)
+        self.classifier = nn.Sequential(
+            nn.Conv2d(deep, maps, kernel, padding=rate * (kernel - 1) // 2, dilation=rate),  # fc6
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Conv2d(maps, maps, 1),  # fc7
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+        )
+        he_initialise(self.classifier)
+        self.side_branches = nn.ModuleList()
+        if multi_scale:
+            side = scaled(128, width)
+            for channels in (in_channels, *pooled):
+                first, second = nn.Conv2d(channels, side, 3, padding=1), nn.Conv2d(side, side, 1)
+                self.side_branches.append(nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True)))
+            he_initialise(self.side_branches)
+            maps += side * len(self.side_branches)
+        self.fc8 = nn.Conv2d(maps, num_classes, 1)
+        nn.init.normal_(self.fc8.weight, std=0.01)
+        nn.init.zeros_(self.fc8.bias)
+        if backbone_weights is not None:
+            require_plain(width, in_channels)
+            self.backbone.load_torchvision(pretrained_state(backbone_weights))
+
+    def scores(self, x: torch.Tensor) -> torch.Tensor:
+        """The coarse scores [N, K, H/8, W/8] that the paper trains on and the CRF starts from."""
+        *pooled, deep = self.backbone(x)
+        maps = [self.classifier(self.pool5a(deep))]
+        for branch, source in zip(self.side_branches, (x, *pooled)):
+            maps.append(F.adaptive_avg_pool2d(branch(source), maps[0].shape[-2:]))
+        return self.fc8(torch.cat(maps, dim=1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if min(x.shape[-2:]) < 32:
+            raise ValueError(f"images must be at least 32x32 pixels, got {x.shape[-2]}x{x.shape[-1]}")
+        return resize(self.scores(x), x.shape[-2:])
