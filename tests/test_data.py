@@ -355,6 +355,9 @@ def test_folder_with_one_set(tmp_path):
     assert train.classes == ("class 0", "class 1", "class 2") and train.ignore_index == 255
     with pytest.raises(ValueError, match="no split 'test'.*train, val, all"):
         data.load("folder", "test", root=tmp_path)
+    own(tmp_path / "few", np.zeros((6, 8)), count=3)
+    assert data.load("folder", "val", root=tmp_path / "few").names() == ["p2"]
+    assert data.load("folder", "train", root=tmp_path / "few").names() == ["p0", "p1"]
 
 
 def test_folder_split_by_hand_shares_its_classes(tmp_path):

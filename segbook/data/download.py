@@ -401,6 +401,7 @@ def _download_archive(name: str, root: Path) -> Path:
     try:
         fetch(spec.url, archive)
     except DownloadError as error:
+        _remove_if_empty(downloads)
         raise DownloadError(f"{error}\n{by_hand}") from error
     with tempfile.TemporaryDirectory(dir=downloads, prefix=f"{name}.") as temporary:
         staged = Path(temporary) / "staged" / name
@@ -419,9 +420,13 @@ def _download_archive(name: str, root: Path) -> Path:
             target.rmdir()
         os.replace(staged, target)
     archive.unlink()
-    with contextlib.suppress(OSError):  # another data set may be on its way
-        downloads.rmdir()
+    _remove_if_empty(downloads)  # another data set may be on its way
     return target
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _verify(name: str, root: Path) -> None:

@@ -3,7 +3,7 @@
 Two layouts are understood:
 
 - **One set.** ``image/`` and ``label/`` (or ``images/`` with ``labels/`` or ``masks/``). Every fifth pair in file order
-  is the split ``val``, the rest ``train``; the split ``all`` is everything.
+  (of fewer than five the last) is the split ``val``, the rest ``train``; the split ``all`` is everything.
 - **Split by hand.** ``train/`` and ``trainannot/``, ``val/`` and ``valannot/``, or any other word and the same word with
   ``annot``.
 
@@ -55,12 +55,9 @@ def _splits(folder: Path) -> dict[str, list[tuple[str, Path, Path]]]:
     for images, labels in _ONE_SET:
         if (folder / images).is_dir() and (folder / labels).is_dir():
             pairs = pair_files(folder / images, folder / labels)
-            splits = {
-                "train": [pair for index, pair in enumerate(pairs) if index % 5 != 4],
-                "val": [pair for index, pair in enumerate(pairs) if index % 5 == 4],
-                "all": pairs,
-            }
-            return {name: chosen for name, chosen in splits.items() if chosen}
+            held_back = pairs[4::5] or pairs[1:][-1:]
+            train = [pair for pair in pairs if pair not in held_back]
+            return {"train": train, "val": held_back, "all": pairs} if held_back else {"all": pairs}
     labels = sorted(path for path in folder.glob("*annot") if path.is_dir())
     images = [path.with_name(path.name.removesuffix("annot")) for path in labels]
     return {image.name: pair_files(image, label) for image, label in zip(images, labels) if image.is_dir()}
