@@ -10,6 +10,7 @@ of the texture coordinates: nine numbers describe a surface.
 """
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -18,6 +19,7 @@ from segbook.data import street_texture as texture
 
 NEAR = 0.4  # metres; nothing closer to the camera is drawn
 OVERSAMPLE = 2  # samples along each side of a pixel
+flatten = chain.from_iterable
 _RAMP = (np.arange(texture.CODES, dtype=np.float32) - 15.5) / np.float32(15.5)
 
 
@@ -37,6 +39,11 @@ class Camera:
         """Ground coordinates of the world to (right, ahead) of the camera; floats or arrays."""
         dx = x - self.x
         return dx * self.cos - z * self.sin, dx * self.sin + z * self.cos
+
+    def sees(self, x: float, z: float, reach: float) -> bool:
+        """Whether something at (x, z) with this radius can touch the picture."""
+        right, ahead = self.to_camera(x, z)
+        return ahead > NEAR - reach and abs(right) < 0.667 / self.focal * max(ahead, 0.0) + 1.4 * reach
 
     def depth(self, x: float, z: float) -> float:
         return (x - self.x) * self.sin + z * self.cos
@@ -171,15 +178,16 @@ class Stage:
         return thing
 
 
-def _clip(points: np.ndarray) -> np.ndarray:
-    """The part of a polygon [n, 3] (camera frame) that lies ahead of the near plane."""
+def _clip(points: list) -> list:
+    """The part of a polygon [(right, up, ahead), …] that lies ahead of the near plane."""
     kept = []
-    for a, b in zip(points, np.roll(points, -1, axis=0)):
-        if a[2] >= NEAR:
-            kept.append(a)
-        if (a[2] >= NEAR) != (b[2] >= NEAR):
-            kept.append(a + (b - a) * ((NEAR - a[2]) / (b[2] - a[2])))
-    return np.array(kept).reshape(-1, 3)
+    for (x0, y0, z0), (x1, y1, z1) in zip(points, points[1:] + points[:1]):
+        if z0 >= NEAR:
+            kept.append((x0, y0, z0))
+        if (z0 >= NEAR) != (z1 >= NEAR):
+            t = (NEAR - z0) / (z1 - z0)
+            kept.append((x0 + t * (x1 - x0), y0 + t * (y1 - y0), NEAR))
+    return kept
 
 
 class _Projector:
@@ -213,7 +221,7 @@ class _Projector:
             return []
         lengths = np.array([len(p) for p in polygons])
         starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
-        points = np.array([p for polygon in polygons for p in polygon], dtype=np.float64)
+        points = np.fromiter(flatten(flatten(polygons)), np.float64, 3 * int(lengths.sum())).reshape(-1, 3)
         right, ahead = self.camera.to_camera(points[:, 0], points[:, 2])
         nearest = np.minimum.reduceat(ahead, starts)
         farthest = np.maximum.reduceat(ahead, starts)
@@ -229,7 +237,8 @@ class _Projector:
                 result.append(None)
             elif cross:
                 rows = slice(start, start + length)
-                kept = _clip(np.stack([right[rows], points[rows, 1], ahead[rows]], axis=1)) if length > 2 else ()
+                corners = list(zip(right[rows].tolist(), points[rows, 1].tolist(), ahead[rows].tolist()))
+                kept = _clip(corners) if length > 2 else ()
                 result.append(self._pixels(*np.array(kept).T).ravel().tolist() if len(kept) > 2 else None)
             else:
                 result.append(flat[2 * start : 2 * (start + length)])
@@ -287,18 +296,18 @@ def render(stage: Stage, sky: np.ndarray, sky_surface: int, height: int, width: 
             draw_screen.polygon(xy, fill=number)
         else:
             draw.polygon(xy, fill=number)
-    ids = np.asarray(numbers)
+    ids = np.asarray(numbers).astype(np.intp)
 
     # 2. Tables by number.
-    base = np.array(((0.0, 0.0, 0.0), *rgb), dtype=np.float32)
+    base = np.array(((0.0, 0.0, 0.0), *rgb), dtype=np.float32).T
     strength = np.array((0.0, *contrast), dtype=np.float32)
-    palette = base[:, None] * (1 + strength[:, None, None] * _RAMP[:, None])
-    palette[0] = sky
+    palette = base[:, :, None] * (1 + strength[:, None] * _RAMP)
+    palette[:, 0] = sky.T
     for number, own in enumerate(palettes, start=1):
         if own is not None:
-            palette[number] = own
+            palette[:, number] = own.T
     planes = np.array(stage.surfaces, dtype=np.float32)[[sky_surface, *surface]].T.copy()
-    layer = np.array((texture.CLOUDS, *tile), dtype=np.int32) * (texture.TILE * texture.TILE)
+    layer = np.array((texture.CLOUDS, *tile), dtype=np.intp) * (texture.TILE * texture.TILE)
     shade = np.array((0.0, *shaded), dtype=np.float32)
     labels = np.array((0, *label), dtype=np.uint8)
 
@@ -309,14 +318,20 @@ def render(stage: Stage, sky: np.ndarray, sky_surface: int, height: int, width: 
     depth = 1 / w
     u = np.floor((ux * xn + uy * yn + u0) * depth).astype(np.int32) & 255
     v = np.floor((vx * xn + vy * yn + v0) * depth).astype(np.int32) & 255
-    code = np.take(texture.tiles().reshape(-1), np.take(layer, ids) + (v << 8) + u)
-    colour = np.take(palette.reshape(-1, 3), (ids << 5) + code, axis=0)
-    if stage.light.shines or stage.shadows:
-        dark = _shadow(stage, project, xn, yn, depth, np.take(shade, ids))
-        colour *= 1 - dark[..., None] * np.array((1.0, 0.96, 0.88), dtype=np.float32)
-    thick = np.float32(stage.light.fog) / (w + np.float32(stage.light.fog))
-    colour += (np.array(stage.light.haze, dtype=np.float32) - colour) * thick[..., None]
-    picture = (colour[0::2, 0::2] + colour[0::2, 1::2] + colour[1::2, 0::2] + colour[1::2, 1::2]) * np.float32(0.25)
+    code = np.take(texture.tiles().reshape(-1), np.take(layer, ids) + ((v << 8) + u))
+    entry = (ids << 5) + code
+    light = stage.light
+    dark = _shadow(stage, project, xn, yn, depth, np.take(shade, ids))
+    thick = np.float32(light.fog) / (w + np.float32(light.fog))
+    clear = 1 - thick
+    picture = np.empty((height, width, 3), dtype=np.float32)
+    for channel, (tint, haze) in enumerate(zip((1.0, 0.96, 0.88), light.haze)):
+        c = np.take(palette[channel].reshape(-1), entry)
+        c *= 1 - np.float32(tint) * dark
+        c *= clear
+        c += thick * np.float32(haze)
+        c = c[0::2] + c[1::2]
+        picture[..., channel] = (c[:, 0::2] + c[:, 1::2]) * np.float32(0.25)
 
     # 4. Labels: a pixel belongs to the nearer thing that covers half of it.
     owners = np.maximum(ids, np.asarray(screens)) if screens else ids
