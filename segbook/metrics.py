@@ -7,7 +7,6 @@ set is made from the counts summed over all its images; averaging the measure of
 
 import math
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -38,14 +37,19 @@ class ConfusionMatrix:
         """Add the pixels of one image or of a batch: two integer label maps of the same shape. Returns itself."""
         prediction, target = _labels(prediction, "prediction"), _labels(target, "target")
         _check_same_shape(prediction, target)
+        void_pixels = 0
         if self.ignore_index is not None:
+            # Void pixels become the pair (0, 0) and are taken off it below: much faster than cutting them out here.
             valid = target != self.ignore_index
-            prediction, target = prediction[valid], target[valid]
+            prediction, target = prediction * valid, target * valid
+            void_pixels = valid.numel() - int(valid.count_nonzero())
         _check_range(prediction, self.num_classes, "prediction")
         _check_range(target, self.num_classes, "target", self.ignore_index)
         # Each pair (truth, prediction) becomes one whole number, so that a single pass counts all pairs.
         pairs = target.to(torch.int32) * self.num_classes + prediction
-        self.counts += _count(pairs, self.num_classes**2).view(self.num_classes, self.num_classes)
+        counts = torch.bincount(pairs.flatten(), minlength=self.num_classes**2).cpu()
+        counts[0] -= void_pixels
+        self.counts += counts.view(self.num_classes, self.num_classes)
         return self
 
     def __add__(self, other: "ConfusionMatrix") -> "ConfusionMatrix":
@@ -127,12 +131,20 @@ def dilate(mask: Tensor, radius: float) -> Tensor:
         raise TypeError(f"dilate needs a bool mask, not {mask.dtype}")
     if radius < 0:
         raise ValueError(f"radius must not be negative, got {radius}")
-    reach = min(int(radius), max(mask.shape[-2:]))
-    offset = torch.arange(-reach, reach + 1, device=mask.device)
-    disc = (offset[:, None] ** 2 + offset**2 <= radius**2).float()
-    # A convolution with a disc of ones counts the marked pixels within reach: one is enough.
-    images = mask.reshape(-1, 1, *mask.shape[-2:]).float()
-    return (F.conv2d(images, disc[None, None], padding=reach) > 0.5).view(mask.shape)
+    height, width = mask.shape[-2:]
+    # First along the columns: the distance of every pixel to the nearest marked one above or below it.
+    row = torch.arange(height, dtype=torch.int32, device=mask.device)[:, None].expand(mask.shape)
+    far = height + math.ceil(radius)  # stands for "there is none"
+    above = row.where(mask, -far).cummax(dim=-2).values
+    below = row.where(mask, height + far).flip(-2).cummin(dim=-2).values.flip(-2)
+    squared = torch.minimum(row - above, below - row) ** 2
+    # Then across them: by Pythagoras, a column that is dx away may lie sqrt(radius^2 - dx^2) off.
+    grown = squared <= radius**2
+    for dx in range(1, min(int(radius), width - 1) + 1):
+        near = squared <= radius**2 - dx**2
+        grown[..., dx:] |= near[..., :-dx]
+        grown[..., :-dx] |= near[..., dx:]
+    return grown
 
 
 def trimap(target: Tensor, width: int) -> Tensor:
@@ -191,7 +203,7 @@ def boundary_f1(
         both_present = (prediction_of_image.flatten(1).any(1) & truth_of_image.flatten(1).any(1))[present]
         no_outline = (length_p == 0) & (length_t == 0)
         scores.append(torch.where(no_outline, both_present.float(), f1).mean().item())
-    return float(np.mean(scores)) if scores else math.nan
+    return sum(scores) / len(scores) if scores else math.nan
 
 
 def boundary_iou(
@@ -205,9 +217,11 @@ def boundary_iou(
     """
     predicted, true = _class_masks(prediction, target, num_classes, ignore_index)
     radius = max(1.0, tolerance * math.hypot(*true.shape[-2:]))
-    rim_p, rim_t = _inner_rim(predicted, radius), _inner_rim(true, radius)
-    intersection = (rim_p & rim_t).sum((0, 2, 3)).double()
-    union = (rim_p | rim_t).sum((0, 2, 3)).double()
+    intersection = union = 0
+    for prediction_of_image, truth_of_image in zip(predicted, true):
+        rim_p, rim_t = _inner_rim(prediction_of_image, radius), _inner_rim(truth_of_image, radius)
+        intersection = intersection + (rim_p & rim_t).sum((1, 2)).double()
+        union = union + (rim_p | rim_t).sum((1, 2)).double()
     return float((intersection / union).nanmean())
 
 
@@ -234,10 +248,8 @@ def _outlines(masks: Tensor) -> Tensor:
 
 def _inner_rim(masks: Tensor, radius: float) -> Tensor:
     """Pixels of each mask within ``radius`` of its outside; beyond the image everything is outside."""
-    margin = int(radius)
-    outside = F.pad(~masks, (margin,) * 4, value=True)
-    height, width = masks.shape[-2:]
-    return masks & dilate(outside, radius)[..., margin : margin + height, margin : margin + width]
+    outside = F.pad(~masks, (1, 1, 1, 1), value=True)  # one ring is enough: it is what lies nearest beyond the image
+    return masks & dilate(outside, radius)[..., 1:-1, 1:-1]
 
 
 # ---------------------------------------------------------------- checks and counting
@@ -270,10 +282,3 @@ def _check_range(labels: Tensor, num_classes: int, name: str, ignore_index: int 
         wrong = labels[(labels < 0) | (labels >= num_classes)].unique().tolist()
         ignored = "" if name == "prediction" else f" and ignore_index {ignore_index}"
         raise ValueError(f"{name} holds labels {wrong[:10]} outside the classes 0..{num_classes - 1}{ignored}")
-
-
-def _count(values: Tensor, bins: int) -> Tensor:
-    """How often each number 0..bins-1 occurs: int64 [bins] on the CPU. On the CPU NumPy's bincount is the faster one."""
-    if values.device.type == "cpu":
-        return torch.from_numpy(np.bincount(values.numpy().ravel(), minlength=bins))
-    return torch.bincount(values.flatten(), minlength=bins).cpu()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import Tensor, nn
@@ -175,8 +176,8 @@ def fit(model, train, val, recipe, *, checkpoint=None, save_every=None, device=N
             bar.set_postfix_str(f"loss {history.loss[-1]:.3f}", refresh=False)
             bar.update()
         validate(model, val, history, device)
-    history.seconds = time.perf_counter() - started
     if history.resumed_from < recipe.steps:
+        history.seconds = time.perf_counter() - started
         keeper.save(model, optimizer, history)
     model.eval()
     return history
@@ -325,16 +326,19 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return History()
         remedy = "Delete it to train anew, or choose another checkpoint name"
-        try:
-            # weights_only: nothing but tensors and plain values is read, no code from the file is run.
-            saved = torch.load(self.path, map_location="cpu", weights_only=True)
-            known = saved["format"] == self.FORMAT
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:
-            raise CheckpointError(f"{self.path} is damaged or is no checkpoint of this course. {remedy}") from error
+        with self.path.open("rb") as file:
+            try:
+                # A checkpoint is a zip archive; PyTorch does not compare its checksums, so a flipped bit would go unseen.
+                if ZipFile(file).testzip() is not None:
+                    raise BadZipFile("checksum")
+                file.seek(0)
+                # weights_only: nothing but tensors and plain values is read, no code from the file is run.
+                saved = torch.load(file, map_location="cpu", weights_only=True)
+                known = isinstance(saved, dict) and saved["format"] == self.FORMAT
+            except Exception as error:  # what a damaged file makes the readers raise is not laid down anywhere
+                raise CheckpointError(f"{self.path} is damaged or is no checkpoint of this course. {remedy}") from error
         if not known:
-            raise CheckpointError(f"{self.path} is {saved['format']!r}, not {self.FORMAT!r}. {remedy}")
+            raise CheckpointError(f"{self.path} is no checkpoint of this version of the course. {remedy}")
         differences = different(saved["fingerprint"], self.fingerprint)
         if differences:
             raise CheckpointError(
