@@ -15,14 +15,16 @@ class Profile:
     """Sizes, counts, widths and recipes of one way to run.
 
     ``size`` (height, width) in pixels and ``count`` (pictures a split, None = all) by data set, with ``"*"`` for the rest;
-    ``width`` and ``recipe`` by model, likewise.
+    ``width``, ``recipe`` and ``options`` by model, likewise. ``options`` are what a net needs in this profile beyond its
+    width: the defaults of ``sb.models.build`` are always the paper's.
     """
 
     name: str
     size: dict[str, tuple[int, int] | None]
     count: dict[str, dict[str, int | None]]
     width: dict[str, float]
-    recipe: dict[str, Recipe] = field(default_factory=dict)
+    recipe: dict[str, Recipe]
+    options: dict[str, dict] = field(default_factory=dict)
 
     def size_for(self, dataset: str):
         return self.size.get(dataset, self.size["*"])
@@ -33,9 +35,19 @@ class Profile:
     def width_for(self, model: str) -> float:
         return self.width.get(model, self.width["*"])
 
+    def options_for(self, model: str) -> dict:
+        return self.options.get(model, {})
+
     def recipe_for(self, model: str, **changes) -> Recipe:
         return replace(self.recipe.get(model, self.recipe["*"]), **changes)
 
+
+# No ImageNet weights: the nets on VGG-16 train from scratch only with batch norm. FCN's padding of 100 pixels would make a
+# picture of 96x128 eight times as large, so the crop-free form of the same net is used.
+_FROM_SCRATCH = {
+    **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s"), {"padding": 1, "batch_norm": True}),
+    "deeplab_v1": {"batch_norm": True},
+}
 
 # Measured on a two-core CPU: AdamW with one cycle beats SGD at every budget tried, square-root class weights wake the thin
 # classes without drowning the rest, and zooming costs more than it gives in a dozen epochs.
@@ -69,6 +81,7 @@ QUICK = Profile(
     },
     width={"unet": 0.125, "*": 0.25},
     recipe={"unet": replace(_QUICK_RECIPE, steps=750, batch_size=4), "*": _QUICK_RECIPE},
+    options=_FROM_SCRATCH,
 )
 
 FULL = Profile(
@@ -77,6 +90,7 @@ FULL = Profile(
     count={"street": {"train": 2000, "val": 200, "test": 400}, "*": {}},
     width={"*": 1.0},
     recipe={"*": _FULL_RECIPE},
+    options=_FROM_SCRATCH,
 )
 
 PROFILES = {"quick": QUICK, "full": FULL}

@@ -33,12 +33,13 @@ class Run:
         return segbook.data.load(self.dataset, split, **options)
 
     def model(self, name: str, num_classes: int, *, width: float | None = None, seed: int | None = None, **options):
-        """Build a model of the registry at the profile's width, on the device, from this run's seed.
+        """Build a model of the registry at the profile's width and with its options, on the device, from this run's seed.
 
         Seeding here makes the initial weights independent of whatever ran before in the notebook.
         """
         torch.manual_seed(self.seed if seed is None else seed)
         width = self.profile.width_for(name) if width is None else width
+        options = {**self.profile.options_for(name), **options}
         return segbook.models.build(name, num_classes, width=width, **options).to(self.device)
 
     def recipe(self, model: str = "*", **changes) -> Recipe:
