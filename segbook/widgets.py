@@ -13,6 +13,7 @@ import ipywidgets
 from segbook import plots
 
 _CONTROL_WIDTH = "26em"
+_UNSEEN = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"  # for screen readers
 
 
 class LiveFigure(ipywidgets.VBox):
@@ -45,14 +46,17 @@ class LiveFigure(ipywidgets.VBox):
         self._picture = ipywidgets.Image(
             format="png", layout=ipywidgets.Layout(max_width="100%", align_self="flex-start")
         )
-        self._message = ipywidgets.HTML()
+        self._message, self._spoken = (
+            ipywidgets.HTML(),
+            ipywidgets.HTML(layout=ipywidgets.Layout(height="0", margin="0")),
+        )
         self._redraw()
 
         row = ipywidgets.HBox(
             [self._with_play(name, play, interval) for name in self._controls],
             layout=ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 1.5em"),
         )
-        super().__init__([row, self._message, self._picture])
+        super().__init__([row, self._message, self._picture, self._spoken])
         for control in self._controls.values():
             control.observe(self._on_change, names="value")
 
@@ -81,7 +85,8 @@ class LiveFigure(ipywidgets.VBox):
         text = plots.alt_text(self._alt(**values) if callable(self._alt) else self._alt)
         self._picture.value = plots.png(self._draw(**values), small=False)
         self._text = text
-        self._picture.tooltip = text
+        # An Image widget has no alternative text (and breaks with a tooltip), so the words stand beside it, unseen.
+        self._spoken.value = f'<div role="status" style="{_UNSEEN}">{html.escape(text)}</div>'
 
     def _on_change(self, _change) -> None:
         try:
