@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import segbook
+from segbook.progress import progress
 
 
 class UsageError(ValueError):
@@ -303,7 +304,7 @@ def predict(options) -> int:
     palette = np.asarray(card.palette, dtype=np.uint8)
     size = options.size or (tuple(card.size) if card.size else None)
     unreadable = 0
-    for path in segbook.progress(paths, description="Predicting"):
+    for path in progress(paths, description="Predicting"):
         try:
             image = read_image(path)
         except (BadData, OSError) as error:

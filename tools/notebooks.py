@@ -278,7 +278,7 @@ def _shape(path: Path, code: list, prose: list) -> list[str]:
 NETWORK = re.compile(
     r"^\s*[!%]|\bpip3? install\b|\burlopen\b|\burlretrieve\b|^\s*(?:import|from) (?:requests|urllib)\b", re.M
 )
-MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|tmp|var|opt|usr|mnt|private|work)/[\w.-]+")
+MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|tmp|var|opt|usr|mnt|private|work)/[\w./-]+")
 SCREEN_ONLY = re.compile(r"\binteract(?:ive)?\(|\bOutput\(\)|\bclear_output\(|\bplt\.show\(|\.update_display\(")
 
 

@@ -76,9 +76,9 @@ def convert(notebook: NotebookNode, edition: str) -> NotebookNode:
         raise ValueError("; ".join(problems))
     notebook = copy.deepcopy(notebook)
     if edition == "clean":
-        notebook, _ = ClearOutputPreprocessor()(notebook, {})
+        notebook, _ = ClearOutputPreprocessor().preprocess(notebook, {})
     elif edition == "student":
-        notebook, _ = TagRemovePreprocessor(remove_cell_tags={"solution-only"})(notebook, {})
+        notebook, _ = TagRemovePreprocessor(remove_cell_tags={"solution-only"}).preprocess(notebook, {})
         for cell in notebook.cells:
             tags = set(cell.metadata.get("tags", []))
             if "solution" in tags:

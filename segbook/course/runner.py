@@ -68,6 +68,7 @@ def execute(job: Job, started=lambda: None, finished=lambda: None) -> Record:
     import papermill
     from papermill.engines import papermill_engines
     from papermill.execute import prepare_notebook_metadata
+    from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
     from segbook.course.kernels import CourseKernelManager
@@ -81,8 +82,9 @@ def execute(job: Job, started=lambda: None, finished=lambda: None) -> Record:
             started()
 
     begin = time.perf_counter()
-    notebook = nbformat.read(path, as_version=4)
-    offered = papermill.inspect_notebook(nbformat.from_dict(notebook))
+    notebook = load_notebook_node(str(path))
+    notebook.metadata.setdefault("kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"})
+    offered = papermill.inspect_notebook(notebook)
     parameters = {name: value for name, value in job.parameters.items() if name in offered}
     if parameters:
         notebook = parameterize_notebook(notebook, parameters, kernel_name="python3", language="python")
@@ -381,7 +383,7 @@ def _card(record: Record) -> str:
         '<div class="text">',
         f'<h2><a href="{file}.html">{html.escape(record.file[:2])} · {title}</a></h2>',
         f'<p><span class="status">{html.escape(record.status)}</span> · {record.seconds:.0f} s · '
-        f"{record.cells} cells · {written}</p>",
+        f"{record.cells} cell{'s' if record.cells != 1 else ''} · {written}</p>",
     ]
     if record.status != "passed":
         lines.append(f"<pre>{html.escape(record.cell)}</pre><pre>{html.escape(ANSI.sub('', record.error))}</pre>")
