@@ -3,6 +3,7 @@
 import textwrap
 
 import numpy as np
+import torch
 from matplotlib.collections import LineCollection, PatchCollection, PolyCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -11,7 +12,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
-from segbook import plots
+from segbook import anatomy, plots
 
 # One meaning a colour in every figure of the chapter.
 INPUT, INPUT_DARK = "#D6E8F5", "#0072B2"
@@ -466,24 +467,43 @@ def reach(stacks) -> Figure:
     return fig
 
 
+def properties(name, net, channels, size) -> list:
+    """One row of the table of types: name, weights, MACs, output shape, and what one output cell of ``net`` sees.
+
+    The last two numbers are measured with a gradient on a map of 31×31 cells: the side of the input square that
+    one output cell depends on, and how many of the cells along it do have an influence.
+    """
+    shape = net(torch.zeros(1, channels, size, size)).shape[1:]
+    x = torch.ones(1, channels, 31, 31, requires_grad=True)
+    y = net(x)
+    y[0, 0, y.shape[2] // 2, y.shape[3] // 2].backward()
+    used = x.grad.abs().sum((0, 1, 2)).nonzero().flatten().tolist()
+    macs = anatomy.count_macs(net, (size, size), channels)
+    shape = "×".join(str(side) for side in shape)
+    return [name, anatomy.count_parameters(net), macs, shape, used[-1] - used[0] + 1, len(used)]
+
+
 def cost_against_time(names, macs, milliseconds) -> Figure:
-    """Computed cost against measured time, both logarithmic, one labelled dot a layer."""
+    """Computed cost against measured time, both logarithmic, one marker a layer."""
     macs, milliseconds = np.asarray(macs) / 1e6, np.asarray(milliseconds)
-    fig = plots.figure(8.0, 4.2)
+    fig = plots.figure(9.0, 4.0)
     ax = fig.subplots()
     speed = (macs / milliseconds).max()
     line = np.array([macs.min() / 2, macs.max() * 2])
     ax.plot(
-        line, line / speed, "--", color=GREY, linewidth=1.2, label="if every MAC took as long as in the quickest layer"
+        line,
+        line / speed,
+        "--",
+        color=GREY,
+        linewidth=1.2,
+        zorder=1,
+        label="every MAC as quick as\nin the quickest layer",
     )
     for number, (name, x, y) in enumerate(zip(names, macs, milliseconds)):
-        ax.scatter(x, y, s=70, color=plots.CYCLE[number % 7], zorder=3)
-        # Layers with nearly equal costs stand next to each other in the list: one label above, the next below.
-        place = (0, 9) if number % 2 == 0 else (0, -18)
-        ax.annotate(name, (x, y), xytext=place, textcoords="offset points", ha="center", fontsize=9)
-    ax.set(xscale="log", yscale="log", xlabel="million MACs", ylabel="milliseconds")
-    ax.set_ylim(line[0] / speed / 1.5, milliseconds.max() * 3)
-    ax.legend(loc="lower right")
+        colour = plots.CYCLE[number % 7]
+        ax.scatter(x, y, s=80, marker="osD^vPX<>"[number % 9], color=colour, edgecolor="white", zorder=3, label=name)
+    ax.set(xscale="log", yscale="log", xlabel="million MACs (computed)", ylabel="milliseconds (measured)")
+    fig.legend(loc="outside right center")
     return fig
 
 
@@ -506,23 +526,27 @@ def effective_fields(fields, names, theory) -> Figure:
         ax.set_title(name, fontsize=9.5, loc="center")
         profile = field.sum(0)
         axes[-1].plot(np.arange(size) - middle, profile / profile.max(), label=name.split("\n")[0])
-    axes[-1].set(xlabel="pixels from the centre", yticks=[0, 1], ylabel="gradient (peak = 1)")
-    axes[-1].legend(fontsize=7.5, loc="upper right", handlelength=1.2)
+    axes[-1].set(xlabel="pixels from the centre", ylim=(0, 1.75), yticks=[0, 1], ylabel="gradient (peak = 1)")
+    axes[-1].legend(fontsize=8, loc="upper right", handlelength=1.2)
     return fig
 
 
+def majority(mask, stride) -> np.ndarray:
+    """The most frequent label of each ``stride`` × ``stride`` cell of a label map [H, W] (what is left over is cut off)."""
+    mask = np.asarray(mask)
+    height, width = mask.shape[0] // stride, mask.shape[1] // stride
+    cells = mask[: height * stride, : width * stride].reshape(height, stride, width, stride).swapaxes(1, 2)
+    votes = (cells.reshape(height, width, -1, 1) == np.arange(mask.max() + 1)).sum(2)
+    return votes.argmax(-1)
+
+
 def lost_places(image, mask, palette, strides=(8, 16, 32)) -> Figure:
-    """A scene, and its labels when every ``stride`` × ``stride`` pixels must share one: the most frequent."""
+    """A scene [H, W, 3], its labels [H, W], and what they become when each cell must agree (see :func:`majority`)."""
     image, mask, palette = np.asarray(image), np.asarray(mask), np.asarray(palette)
-    fig = plots.figure(9.0, 2.3)
-    axes = fig.subplots(1, 2 + len(strides))
-    maps = [mask]
-    for stride in strides:
-        height, width = mask.shape[0] // stride, mask.shape[1] // stride
-        blocks = mask[: height * stride, : width * stride].reshape(height, stride, width, stride).swapaxes(1, 2)
-        votes = (blocks.reshape(height, width, -1, 1) == np.arange(len(palette))).sum(2)
-        maps.append(votes.argmax(-1))
+    fig = plots.figure(9.0, 1.65)
+    maps = [mask, *(majority(mask, stride) for stride in strides)]
     titles = ["image", "labels", *(f"stride {s}: {m.shape[0]}×{m.shape[1]}" for s, m in zip(strides, maps[1:]))]
+    axes = fig.subplots(1, len(titles))
     for ax, picture, title in zip(axes, [image, *(palette[m] for m in maps)], titles):
         ax.imshow(picture, extent=(0, mask.shape[1], mask.shape[0], 0))
         ax.set(xticks=[], yticks=[])
