@@ -43,6 +43,8 @@ def style() -> None:
             "savefig.dpi": DPI,
             "figure.figsize": (7.0, 3.6),
             "figure.constrained_layout.use": True,
+            "figure.constrained_layout.h_pad": 0.08,
+            "figure.constrained_layout.w_pad": 0.06,
             "figure.facecolor": "white",
             "savefig.facecolor": "white",
             "axes.facecolor": "white",
