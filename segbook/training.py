@@ -226,7 +226,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if not parameters:
         raise ValueError("the model has no parameter to train (all are fixed or there are none)")
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay)
+        # fused: one pass over each weight instead of one for each operation of the formula
+        return torch.optim.AdamW(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     return torch.optim.SGD(parameters, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay)
 
 
