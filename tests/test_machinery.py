@@ -205,8 +205,7 @@ def test_normalise_merges_streams_drops_widgets_and_is_stable():
         output("stream", text="b"),
         output("execute_result", data={view: {"model_id": "1"}, "text/plain": "x"}, execution_count=17),
     ]
-    notebook = nbformat.v4.new_notebook(cells=[cell, copy.deepcopy(cell)])
-    notebook.cells[1].id = "other"
+    notebook = nbformat.v4.new_notebook(cells=[cell, nbformat.from_dict(cell | {"id": "other"})])
     notebook.metadata.widgets = {"state": {}}
     once = tool.normalise(notebook)
     assert once.cells[1].execution_count == 2 and once.cells[1].outputs[1].execution_count == 2

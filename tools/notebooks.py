@@ -225,7 +225,7 @@ def problems(path: Path) -> list[str]:
         found += [f"cell {index}: {problem}" for problem in _code_cell(cell, number)]
     for index, cell in prose:
         found += [f"cell {index}: {problem}" for problem in _prose_cell(cell, path, notebook)]
-    found += marker_problems(notebook)
+    found = list(dict.fromkeys(found + marker_problems(notebook)))
     found += _exercises(code)
     if notebook.metadata.get("widgets"):
         found.append("stores widget state: run `python tools/notebooks.py normalise`")
