@@ -35,7 +35,7 @@ WRONG = {
         (
             "scale = norm.weight / norm.running_var.sqrt()\n"
             "return convolution.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale",
-            r"output of the folded .* \(eps 0\.001\)",
+            r"output of the folded .* \(eps 0\.1\)",
         ),
         (
             "scale = norm.weight / (norm.running_var + norm.eps).sqrt()\n"

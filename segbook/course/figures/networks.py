@@ -5,6 +5,7 @@ Every function draws what it is handed and returns a matplotlib figure; nothing 
 
 import numpy as np
 import torch
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Circle, Rectangle
 
@@ -14,6 +15,7 @@ from segbook import plots
 DIGIT_COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#8C6D1F", "#44AA99", "#332288",
 )  # fmt: skip
+ORANGE = "#B34700"  # derivatives; dark enough for small text
 _SIDES = ListedColormap(["#D6E6F2", "#F9DFCC"])
 
 
@@ -88,17 +90,17 @@ def backpropagation(values: dict, gradients: dict):
     inputs, hidden, output, loss = [(0, 2.6), (0, 0.4)], [(4, 2.6), (4, 0.4)], (7, 1.5), (9, 1.5)
 
     def edge(start, end, where, value, gradient):
-        axes.annotate("", end, start, arrowprops=dict(arrowstyle="-|>", color="#8A8A8A", shrinkA=20, shrinkB=20))
+        axes.annotate("", end, start, arrowprops=dict(arrowstyle="-|>", color="#8A8A8A", shrinkA=30, shrinkB=30))
         at = np.array(start) * (1 - where) + np.array(end) * where
-        box = dict(boxstyle="round,pad=0.12", facecolor="white", edgecolor="none")
-        axes.text(*at, f"{value:+.2f}\n", ha="center", va="center", fontsize=9, bbox=box, linespacing=1.2)
-        axes.text(at[0], at[1] - 0.13, f"{gradient:+.4f}", ha="center", va="center", fontsize=9, color="#B34700")
+        box = dict(boxstyle="round,pad=0.05", facecolor="white", edgecolor="none")
+        for rise, text, colour in ((0.12, f"{value:+.2f}", plots.INK), (-0.12, f"{gradient:+.4f}", ORANGE)):
+            axes.text(at[0], at[1] + rise, text, ha="center", va="center", fontsize=9, color=colour, bbox=box)
 
     for i in (0, 1):
         for j in (0, 1):
             edge(inputs[j], hidden[i], 0.3, v["W1"][i, j], g["W1"][i, j])
         edge(hidden[i], output, 0.45, v["W2"][i], g["W2"][i])
-    axes.annotate("", loss, output, arrowprops=dict(arrowstyle="-|>", color="#8A8A8A", shrinkA=20, shrinkB=20))
+    axes.annotate("", loss, output, arrowprops=dict(arrowstyle="-|>", color="#8A8A8A", shrinkA=30, shrinkB=30))
 
     def node(at, name, value, gradient, bias=None, fill="#EAF2F8"):
         axes.add_patch(Circle(at, 0.48, facecolor=fill, edgecolor=plots.CYCLE[0], linewidth=1.2, zorder=3))
@@ -106,10 +108,10 @@ def backpropagation(values: dict, gradients: dict):
         axes.text(at[0], at[1] - 0.02, f"{value:.3f}", ha="center", va="center", fontsize=9, zorder=4)
         if gradient is not None:
             text = f"{gradient:+.4f}"
-            axes.text(at[0], at[1] - 0.24, text, ha="center", va="center", fontsize=8.5, color="#B34700", zorder=4)
+            axes.text(at[0], at[1] - 0.24, text, ha="center", va="center", fontsize=8.5, color=ORANGE, zorder=4)
         if bias is not None:
             axes.text(at[0], at[1] + 0.74, f"bias {bias[0]:+.2f}", ha="center", va="center", fontsize=9)
-            axes.text(at[0], at[1] + 0.56, f"{bias[1]:+.4f}", ha="center", va="center", fontsize=9, color="#B34700")
+            axes.text(at[0], at[1] + 0.56, f"{bias[1]:+.4f}", ha="center", va="center", fontsize=9, color=ORANGE)
 
     for i in (0, 1):
         node(inputs[i], f"$x_{i + 1}$", v["x"][i], g["x"][i], fill="#F4F4F4")
@@ -118,9 +120,9 @@ def backpropagation(values: dict, gradients: dict):
     node(loss, "loss", v["loss"], None, fill="#FBE9DD")
     axes.annotate("", (7.4, 3.45), (0.2, 3.45), arrowprops=dict(arrowstyle="->", color=plots.INK))
     axes.text(3.6, 3.52, "forward: values (black)", ha="center", va="bottom", fontsize=9)
-    axes.annotate("", (0.2, -0.45), (7.4, -0.45), arrowprops=dict(arrowstyle="->", color="#B34700"))
+    axes.annotate("", (0.2, -0.45), (7.4, -0.45), arrowprops=dict(arrowstyle="->", color=ORANGE))
     axes.text(3.6, -0.52, "backward: derivative of the loss by each value (orange)", ha="center", va="top", fontsize=9,
-              color="#B34700")  # fmt: skip
+              color=ORANGE)  # fmt: skip
     return fig
 
 
@@ -170,7 +172,7 @@ def gradients_by_layer(norms: dict):
             title=name, xlabel="layer (1 = next to the input)", yscale="log", ylim=(1e-17, 1e2), xticks=[1, 4, 7, 10]
         )
     fig.axes[0].set_ylabel("norm of the weight gradient")
-    fig.axes[-1].legend(loc="lower right", title="initialisation")
+    fig.axes[-1].legend(loc="center right", title="initialisation")
     return fig
 
 
@@ -180,39 +182,44 @@ def through_depth(curve: tuple, signal: list, gradients: list, title: str):
     ``curve``: (x, f(x), f'(x)); ``signal``: for each layer its sums before the activation, 1-d arrays; ``gradients``:
     for each layer the norm of its weight gradient, on a logarithmic scale.
     """
+    # Places are fixed and texts few: this figure is redrawn while a slider moves, and both cost most of the time.
     fig = plots.figure(9.0, 3.4)
-    left, middle, right = fig.subplots(1, 3, width_ratios=[1.15, 1.0, 0.85])
+    fig.set_layout_engine("none")
+    left, middle, right = (
+        fig.add_axes((x0, 0.15, width, 0.76)) for x0, width in ((0.05, 0.34), (0.45, 0.29), (0.77, 0.21))
+    )
     x, f, slope = (_array(values) for values in curve)
     edges = np.linspace(x[0], x[-1], 61)
-    centres = (edges[:-1] + edges[1:]) / 2
     # Values beyond the axis are counted in the last bin: piling up at the edges is what saturation looks like.
     counts = [np.histogram(np.clip(_array(layer), x[0], x[-1]), edges)[0] for layer in signal]
-    shares = [count / max(count.max(), 1) for count in counts]
+    outlines = [np.repeat(0.9 * count / max(count.max(), 1), 2) for count in counts]
+    steps = np.repeat(edges, 2)[1:-1]
 
     for layer, colour in ((0, plots.CYCLE[5]), (len(signal) - 1, plots.CYCLE[4])):
-        left.fill_between(centres, -1.3, -1.3 + 0.9 * shares[layer], step="mid", color=colour, alpha=0.6, linewidth=0,
+        left.fill_between(steps, -1.3, -1.3 + outlines[layer], color=colour, alpha=0.6, linewidth=0,
                           label=f"inputs of layer {layer + 1}")  # fmt: skip
-    left.plot(x, f, color=plots.CYCLE[0], label="$f$")
-    left.plot(x, slope, "--", color=plots.CYCLE[1], label="$f'$")
-    left.set(title=title, xlabel="input of the activation", xlim=(x[0], x[-1]), ylim=(-1.3, 3.2))
+    left.plot(x, f, color=plots.CYCLE[0], label="f")
+    left.plot(x, slope, "--", color=plots.CYCLE[1], label="slope of f")
+    left.set(title=title, xlabel="input of the activation", xlim=(x[0], x[-1]), ylim=(-1.3, 3.2), xticks=[-4, -2, 0, 2, 4],
+             yticks=[-1, 0, 1, 2, 3])  # fmt: skip
     left.legend(loc="upper left", fontsize=8)
 
-    for number, share in enumerate(shares):
-        base = len(shares) - number
-        middle.fill_between(centres, base, base + 0.9 * share, step="mid", color=plots.CYCLE[5], linewidth=0)
+    layers = np.arange(1, len(signal) + 1)
+    rows = [np.column_stack([steps, n + 0.45 - outline]) for n, outline in zip(layers, outlines)]
+    rows = [np.vstack([[x[0], n + 0.45], row, [x[-1], n + 0.45]]) for n, row in zip(layers, rows)]
+    middle.add_collection(PolyCollection(rows, facecolor=plots.CYCLE[5], edgecolor="none"))
     middle.set(title="Signal, layer by layer", xlabel="input of the activation", xlim=(x[0], x[-1]), ylabel="layer",
-               yticks=[len(shares) - n + 0.2 for n in range(len(shares))])  # fmt: skip
-    middle.set_yticklabels(range(1, len(shares) + 1))
-    middle.grid(False)
+               ylim=(len(layers) + 0.6, 0.4), xticks=[-4, -2, 0, 2, 4], yticks=layers)  # fmt: skip
 
-    # A norm of exactly 0 has no place on the scale; it is drawn at its left end and said in words.
-    exponents = [max(np.log10(norm), -12.0) if norm > 0 else -12.0 for norm in gradients]
+    # A norm of exactly 0 has no place on the scale; like everything below 1e-12 it leaves its row empty.
+    exponents = np.log10(np.maximum(gradients, 1e-12))
     colours = [plots.CYCLE[2] if -2 <= e <= 1.5 else plots.CYCLE[1] for e in exponents]
-    right.barh(range(1, len(gradients) + 1), [min(e, 6) + 12 for e in exponents], left=-12, color=colours, height=0.7)
-    right.axvspan(-2, 1.5, color="#E3F1EC", zorder=0)
-    right.set(title="Weight gradient", xlabel="norm, power of ten", xlim=(-12, 6), ylim=(len(gradients) + 0.6, 0.4),
-              xticks=[-12, -9, -6, -3, 0, 3, 6], yticks=range(1, len(gradients) + 1))  # fmt: skip
-    right.grid(False)
+    right.axvspan(-2, 1.5, color="#D3EAE1", zorder=0)
+    right.barh(layers, np.minimum(exponents, 6) + 12, left=-12, color=colours, height=0.6)
+    right.set(title="Weight gradient", xlabel="norm, power of ten", xlim=(-12, 6), ylim=(len(layers) + 0.6, 0.4),
+              xticks=[-12, -6, 0, 6], yticks=[])  # fmt: skip
+    for axes in (middle, right):
+        axes.grid(False)
     return fig
 
 
@@ -223,7 +230,7 @@ def signal_at_depth(gains, spreads: dict):
     for (label, values), style in zip(spreads.items(), ("o-", "s--")):
         axes.plot(_array(gains), _array(values), style, label=label, markersize=5)
     axes.set(xscale="log", yscale="log", xlabel="weights, as a multiple of He's initialisation", xticks=list(gains),
-             ylabel="standard deviation\nin layer 10", ylim=(1e-7, 1e7))  # fmt: skip
+             ylabel="standard deviation\nin layer 10", ylim=(1e-12, 1e12))  # fmt: skip
     axes.set_xticklabels([f"{gain:g}" for gain in gains])
     axes.minorticks_off()
     axes.legend(loc="upper left")
@@ -259,8 +266,9 @@ def training_and_mistakes(losses, images, predictions, labels):
     axes.set(title="Training loss", xlabel="step", ylabel="cross-entropy of the batch", yscale="log")
     wrong = torch.nonzero(predictions != labels).flatten().tolist()
     right.suptitle(f"Mistakes on the test pictures: {min(8, len(wrong))} of {len(wrong)}", fontsize=11)
-    for number, panel in enumerate(right.subplots(2, 4).ravel()):
+    for number, panel in enumerate(right.subplots(1 if len(wrong) <= 4 else 2, 4).ravel()):
         panel.axis("off")
+        panel.set_anchor("N")
         if number < len(wrong):
             index = wrong[number]
             _picture(panel, images[index, 0], cmap="gray_r", vmin=0, vmax=1)
@@ -293,8 +301,8 @@ def feature_maps(picture, stages: dict, count: int = 12):
 
 def what_pooling_keeps(scenes: list, maps: list, pooled: list, channel: int):
     """Two scenes side by side: picture [H, W], one channel of its feature maps [C, h, w], its pooled vector [C]."""
-    fig = plots.figure(9.0, 4.4)
-    panels = fig.subplots(3, 2, height_ratios=[1, 1, 0.9])
+    fig = plots.figure(9.0, 5.4)
+    panels = fig.subplots(3, 2, height_ratios=[1, 1, 0.75])
     top = max(float(m[channel].max()) for m in maps)
     for column, name in enumerate("AB"):
         _picture(panels[0, column], scenes[column], cmap="gray_r", vmin=0, vmax=1)
@@ -345,7 +353,8 @@ def curves(series: dict, ylabel: str, levels: dict | None = None, log: bool = Fa
         axes.plot(np.arange(1, len(values) + 1), values, style, label=label, linewidth=1.5)
     for label, height in (levels or {}).items():
         axes.axhline(height, color=plots.INK, linestyle=":", linewidth=1.2)
-        axes.annotate(label, (0.99, height), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
+        place = dict(xycoords=("axes fraction", "data"), xytext=(0, -5), textcoords="offset points")
+        axes.annotate(label, (0.99, height), ha="right", va="top", fontsize=9, **place)
     axes.set(xlabel="step", ylabel=ylabel, yscale="log" if log else "linear")
     axes.legend(loc="best")
     return fig
