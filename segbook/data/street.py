@@ -1,9 +1,10 @@
 """Street: generated driving scenes with exact labels, the data set that the course trains on without any download.
 
-A scene is drawn from one stream of random numbers seeded with (seed, split, index), so the same three give the same picture
-on every machine and the splits never meet. The picture's size does not enter: a larger one shows the same scene in more detail.
-Classes and their order are CamVid's eleven; label 11 is void. Vegetation of any height (grass, hedges) is "tree", kerbs are
-"pavement", lane markings are "road", signal heads are "sign", buses and vans are "car", as in CamVid's reduced set.
+A scene is drawn from one stream of random numbers seeded with (seed, split, index), so the same three give the same
+picture on every machine and the splits never meet. The picture's size does not enter: a larger one shows the same scene
+in more detail. Classes and their order are CamVid's eleven; label 11 is void. Vegetation of any height (grass, hedges)
+is "tree", kerbs are "pavement", lane markings are "road", signal heads are "sign", buses and vans are "car", as in
+CamVid's reduced set.
 """
 
 from dataclasses import dataclass, field
@@ -20,8 +21,11 @@ SMALLEST = 32  # pixels
 
 @dataclass(frozen=True)
 class Scene:
-    """image: uint8 [H, W, 3]; mask: uint8 [H, W], 0..10 or 11 for void; instances: int32 [H, W], 0 where nothing is countable,
-    else a number unique in the scene; instance_classes: class of each instance that can be seen."""
+    """A picture and what is in it.
+
+    image: uint8 [H, W, 3]; mask: uint8 [H, W], 0..10, or 11 for void; instances: int32 [H, W], 0 where nothing is
+    countable, else a number unique in the scene; instance_classes: the class of each instance that can be seen.
+    """
 
     image: np.ndarray
     mask: np.ndarray
@@ -86,14 +90,16 @@ def _expose(picture: np.ndarray, look: Look, rng: np.random.Generator) -> np.nda
     x = ((np.arange(width, dtype=np.float32) + 0.5) / width * 2 - 1)[None]
     corner = 1 - np.float32(look.vignette * 0.5) * (x * x + y * y)
     picture = picture * (corner[..., None] * (np.array(look.gain, dtype=np.float32) * np.float32(look.contrast)))
-    picture += np.float32(118 * (1 - look.contrast))
+    picture += np.float32(112 * (1 - look.contrast))
+    grey = (picture[..., :1] + 2 * picture[..., 1:2] + picture[..., 2:]) * np.float32(0.25)
+    picture += (picture - grey) * np.float32(0.15)  # a camera's richer colours
     # Highlights roll off instead of clipping.
     knee = np.maximum(picture - 205, 0)
     picture -= knee * knee / (knee + 75)
     # The sum of two uniform numbers stands for the sensor's noise: no logarithm, so the same everywhere.
-    grey = rng.integers(0, 256, (2, height, width, 1), dtype=np.uint8).astype(np.float32)
+    light = rng.integers(0, 256, (2, height, width, 1), dtype=np.uint8).astype(np.float32)
     colour = rng.integers(0, 256, (height, width, 3), dtype=np.uint8).astype(np.float32)
     scale = np.float32(look.noise / 104)
-    picture += (grey[0] + grey[1] - 255) * scale
+    picture += (light[0] + light[1] - 255) * scale
     picture += (colour - 127.5) * (scale * np.float32(0.5))
     return np.clip(picture + np.float32(0.5), 0, 255).astype(np.uint8)

@@ -1,6 +1,6 @@
 """Labels, random choices and shadows that all things of a Street scene share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from segbook.data.street_render import Stage
 
@@ -82,6 +82,7 @@ class Plan:
     crossing: tuple[float, float] | None
     wall: tuple
     autumn: bool
+    taken: list = field(default_factory=list)  # (x, z, radius) of everything solid on road and pavement
 
     def middle(self, z: float) -> float:
         return self.bend * z * z
@@ -94,3 +95,11 @@ class Plan:
     def edge(self, side: int) -> float:
         """From the middle to the house line."""
         return self.half + self.pavement[side > 0]
+
+    def take(self, places, radius: float) -> bool:
+        """Reserve the discs around some places for something solid; False if something else stands there."""
+        for x, z in places:
+            if any((x - a) ** 2 + (z - b) ** 2 < (radius + r) ** 2 for a, b, r in self.taken):
+                return False
+        self.taken.extend((x, z, radius) for x, z in places)
+        return True

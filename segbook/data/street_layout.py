@@ -103,7 +103,7 @@ def _camera(d: Draw, plan: Plan) -> Camera:
         x, yaw = side * d(0, 0.6) * plan.half, side * d(16, 38)
     yaw = yaw * pi / 180
     height = d.pick((d(1.15, 1.6), d(1.3, 2.2), d(2.0, 3.4)))
-    return Camera(x, height, cos(yaw), sin(yaw), d(0.92, 1.65), d(0.27, 0.67), d(-0.05, 0.05))
+    return Camera(x, height, cos(yaw), sin(yaw), d(0.92, 1.65), d(0.29, 0.64), d(-0.05, 0.05))
 
 
 def _light(d: Draw) -> tuple[Light, dict]:
@@ -140,13 +140,13 @@ def _light(d: Draw) -> tuple[Light, dict]:
     clouds = np.array(zenith, dtype=np.float32) * (1 - steps) + np.array(white, dtype=np.float32) * steps
     look = {
         "clouds": clouds.astype(np.float32),
-        "gain": (d(0.87, 1.13), d(0.97, 1.03), d(0.85, 1.13)),
-        "contrast": d(0.88, 1.15),
+        "gain": (d(0.9, 1.1), d(0.98, 1.02), d(0.88, 1.1)),
+        "contrast": d(1.0, 1.22),
         "vignette": d(0.0, 0.3),
         "blur": d(0.0, 0.16),
-        "noise": d.pick((d(1.5, 3.5), d(2.5, 6))),
+        "noise": d.pick((d(1.2, 3.0), d(2.0, 4.5))),
     }
-    exposure = d(0.8, 1.26)
+    exposure = d(0.88, 1.3)
     look["gain"] = tuple(g * exposure for g in look["gain"])
     return Light(sun, direct, ambient, horizon, fog), look
 

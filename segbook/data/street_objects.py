@@ -7,7 +7,16 @@ from segbook.data import street_texture as texture
 from segbook.data.street_common import CIRCLE, POLE, SIGN, TREE, VOID, Draw, cast, contact
 from segbook.data.street_render import Stage, Thing
 
-_LEAVES = ((74, 104, 44), (58, 90, 42), (92, 112, 50), (48, 74, 44), (110, 118, 54), (84, 92, 58), (92, 84, 62), (86, 66, 60))
+_LEAVES = (
+    (74, 104, 44),
+    (58, 90, 42),
+    (92, 112, 50),
+    (48, 74, 44),
+    (110, 118, 54),
+    (84, 92, 58),
+    (92, 84, 62),
+    (86, 66, 60),
+)
 _AUTUMN = ((168, 110, 44), (150, 78, 40), (176, 140, 60), (120, 96, 60))
 
 
@@ -272,6 +281,21 @@ def sign_post(stage: Stage, d: Draw, x: float, z: float) -> None:
             )
     contact(stage, x, z, 0.2, 80)
     cast(stage, x, z, ((0.05, 0), (0.05, height - size), (size, height), (0.05, height + size)))
+
+
+def shop_sign(stage: Stage, d: Draw, x: float, z: float) -> None:
+    """A board that juts out from a house over the pavement."""
+    thing = stage.thing(SIGN, x, z, countable=True)
+    y, tall = d(2.7, 3.6), d(0.5, 1.3)
+    rgb = d.near(d.pick(((170, 40, 44), (40, 90, 150), (226, 222, 210), (50, 100, 70), (40, 40, 44))), 14)
+    ink = (235, 230, 216) if rgb[0] + rgb[1] < 380 else (50, 50, 54)
+
+    def board(half, low, high, colour):
+        thing.add([(x - half, low, z), (x - half, high, z), (x + half, high, z), (x + half, low, z)], colour)
+
+    board(0.42, y, y + tall, rgb)
+    for k in (0.25, 0.55):
+        board(0.28, y + k * tall, y + (k + 0.14) * tall, ink)
 
 
 def bollard(stage: Stage, d: Draw, x: float, z: float) -> None:

@@ -1,12 +1,13 @@
-"""Pedestrians and cyclists of a Street scene: limbs between joints. Lengths are metres, colours RGB 0..255 under full light."""
+"""Pedestrians and cyclists of a Street scene: limbs between joints. Metres, and RGB 0..255 under full light."""
 
 from segbook.data import street_texture as texture
 from segbook.data.street_common import BICYCLIST, CIRCLE, PEDESTRIAN, Draw, cast, contact
 from segbook.data.street_render import Stage, Thing
 
 _CLOTHES = (
-    (40, 44, 58), (28, 28, 32), (92, 94, 98), (150, 146, 138), (206, 202, 192), (120, 36, 40), (44, 70, 116), (72, 90, 60),
-    (150, 112, 70), (96, 70, 52), (176, 60, 48), (60, 110, 120), (120, 90, 130), (190, 160, 90), (224, 220, 216), (84, 84, 78),
+    (40, 44, 58), (28, 28, 32), (92, 94, 98), (150, 146, 138), (206, 202, 192), (120, 36, 40),
+    (44, 70, 116), (72, 90, 60), (150, 112, 70), (96, 70, 52), (176, 60, 48), (60, 110, 120),
+    (120, 90, 130), (190, 160, 90), (224, 220, 216), (84, 84, 78),
 )  # fmt: skip
 _SKIN = ((226, 184, 156), (198, 150, 118), (150, 104, 76), (98, 66, 48), (236, 200, 176))
 _HAIR = ((40, 30, 26), (24, 22, 22), (92, 62, 38), (176, 140, 84), (130, 126, 122))
@@ -103,10 +104,9 @@ def pedestrian(stage: Stage, d: Draw, x: float, z: float, heading, scale: float 
             tile=texture.BLOTCH,
             contrast=0.25,
         )
-    f.polygon(
-        [(-wide * 0.45, 0.85 * h), (-wide * 0.95, shoulder), (-wide, 0.76 * h), (-waist, 0.62 * h), (-seat * flare, hem), (seat * flare, hem), (waist, 0.62 * h), (wide, 0.76 * h), (wide * 0.95, shoulder), (wide * 0.45, 0.85 * h)],
-        top, tile=texture.BLOTCH, contrast=0.28,
-    )  # fmt: skip
+    right = [(0.45, 0.85 * h), (0.95, shoulder), (1.0, 0.76 * h)]
+    right = [(k * wide, y) for k, y in right] + [(waist, 0.62 * h), (seat * flare, hem)]
+    f.polygon(right + [(-a, y) for a, y in reversed(right)], top, tile=texture.BLOTCH, contrast=0.28)
     if d.chance(0.25):  # a backpack or a satchel
         bag = d.near(d.pick(_CLOTHES), 14)
         if abs(f.along) > 0.5:

@@ -1,12 +1,12 @@
 """How a Street scene becomes pixels: a pinhole camera, a painter, and shading by look-up tables.
 
-Everything is drawn far to near into one picture of polygon *numbers* (Pillow fills polygons quickly). Class, instance, colour,
-texture and depth of every pixel are then read from tables indexed by that number, so shading is a few array operations
-whatever the number of polygons. Only +, -, ×, ÷ and square roots touch pixels: these are exact on every machine.
+Everything is drawn far to near into one picture of polygon *numbers* (Pillow fills polygons quickly). Class, instance,
+colour, texture and depth of every pixel are then read from tables indexed by that number, so shading is a few array
+operations whatever the number of polygons. Only +, -, ×, ÷ and square roots touch pixels: they are exact on every machine.
 
 Axes: X right, Y up, Z ahead, in metres; the road's surface is Y = 0. ``xn`` and ``yn`` are a pixel's viewing ray:
-``X = xn·Z`` and ``Y = height - yn·Z`` in the camera's frame. On any plane 1/Z is linear in (xn, yn), and so are the numerators
-of the texture coordinates: nine numbers describe a surface.
+``X = xn·Z`` and ``Y = height - yn·Z`` in the camera's frame. On any plane 1/Z is linear in (xn, yn), and so are the
+numerators of the texture coordinates: nine numbers describe a surface.
 """
 
 from dataclasses import dataclass, field
