@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "anatomy": "segbook.anatomy",
     "backbones": "segbook.backbones",
+    "baselines": "segbook.baselines",
     "check": "segbook.course.check",
     "course_map": "segbook.course.course_map:course_map",
     "data": "segbook.data",
