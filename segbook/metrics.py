@@ -1,8 +1,14 @@
-"""How good is a segmentation? Counts, the measures made from them, and measures that look at borders only.
+"""How good is a segmentation? Counts, the measures made from them, measures that look at borders only, and how good a
+prediction can be that has passed through a coarse map.
 
 Everything here takes **label maps** (integers), never scores: upsample the logits first, then take the argmax.
 ``n[i, j]`` is the number of pixels whose true class is ``i`` and whose predicted class is ``j``. A measure over a data
 set is made from the counts summed over all its images; averaging the measure of each image gives another number.
+Prediction and target may lie on any device, as long as it is the same one; sums are kept on the CPU.
+
+Data that does not fit in memory is measured piece by piece, with what can be summed: ``ConfusionMatrix.update``,
+``trimap_confusion`` and ``stride_ceiling`` (add the matrices), ``boundary_f1_of_images`` (join the scores) and
+``boundary_overlap`` (add both tensors, divide at the end).
 """
 
 import math
@@ -40,7 +46,7 @@ class ConfusionMatrix:
         void_pixels = 0
         if self.ignore_index is not None:
             # Void pixels become the pair (0, 0) and are taken off it below: much faster than cutting them out here.
-            valid = target != self.ignore_index
+            valid = ~_is_void(target, self.ignore_index)
             prediction, target = prediction * valid, target * valid
             void_pixels = valid.numel() - int(valid.count_nonzero())
         _check_range(prediction, self.num_classes, "prediction")
@@ -166,11 +172,21 @@ def trimap_iou(
     The measure of the DeepLab papers (Chen et al., 2015, section 5.2), which plot it against the width. ``nan`` when
     no counted pixel lies in the band.
     """
+    matrix = trimap_confusion(prediction, target, width, num_classes, ignore_index)
+    return matrix.mean_iou() if matrix.counts.any() else math.nan
+
+
+def trimap_confusion(
+    prediction: Tensor, target: Tensor, width: int, num_classes: int, ignore_index: int | None = None
+) -> ConfusionMatrix:
+    """The counts behind ``trimap_iou``: only the pixels within ``width`` pixels of a label change of the target.
+
+    Add the matrices of several batches to measure data that does not fit in memory.
+    """
     prediction, target = _labels(prediction, "prediction"), _labels(target, "target")
     _check_same_shape(prediction, target)
     band = trimap(target, width)
-    matrix = ConfusionMatrix(num_classes, ignore_index).update(prediction[band], target[band])
-    return matrix.mean_iou() if matrix.counts.any() else math.nan
+    return ConfusionMatrix(num_classes, ignore_index).update(prediction[band], target[band])
 
 
 def boundary_f1(
@@ -185,25 +201,37 @@ def boundary_f1(
     instead of matching their pixels one to one gives slightly higher values. A class without any outline (it fills
     the image) scores 1 where both maps agree on that and 0 where only one does. ``nan`` if nothing can be scored.
     """
-    predicted, true = _class_masks(prediction, target, num_classes, ignore_index)
-    radius = tolerance * math.hypot(*true.shape[-2:])
+    scores = boundary_f1_of_images(prediction, target, num_classes, ignore_index, tolerance)
+    return float(scores.nanmean())
+
+
+def boundary_f1_of_images(
+    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int | None = None, tolerance: float = 0.0075
+) -> Tensor:
+    """``boundary_f1`` of each image: float64 [N], nan for an image without a counted pixel.
+
+    Join the scores of several batches and take their ``nanmean`` to measure data that does not fit in memory.
+    """
+    _check_tolerance(tolerance)
     scores = []
-    for prediction_of_image, truth_of_image in zip(predicted, true):
+    for prediction_of_image, truth_of_image in _class_masks(prediction, target, num_classes, ignore_index):
+        radius = tolerance * math.hypot(*truth_of_image.shape[-2:])
         present = (prediction_of_image | truth_of_image).flatten(1).any(dim=1)
         if not present.any():
-            continue  # an image that is void everywhere
+            scores.append(math.nan)  # an image that is void everywhere
+            continue
         # Classes that are neither in the target nor in the prediction are dropped before the costly part.
         outline_p = _outlines(prediction_of_image)[present]
         outline_t = _outlines(truth_of_image)[present]
         hits_p, hits_t = outline_p & dilate(outline_t, radius), outline_t & dilate(outline_p, radius)
         length_p, length_t = outline_p.sum((1, 2)), outline_t.sum((1, 2))
-        precision = hits_p.sum((1, 2)) / length_p.clamp(min=1)
-        recall = hits_t.sum((1, 2)) / length_t.clamp(min=1)
+        precision = hits_p.sum((1, 2)).double() / length_p.clamp(min=1)
+        recall = hits_t.sum((1, 2)).double() / length_t.clamp(min=1)
         f1 = 2 * precision * recall / (precision + recall).clamp(min=1e-12)
         both_present = (prediction_of_image.flatten(1).any(1) & truth_of_image.flatten(1).any(1))[present]
         no_outline = (length_p == 0) & (length_t == 0)
-        scores.append(torch.where(no_outline, both_present.float(), f1).mean().item())
-    return sum(scores) / len(scores) if scores else math.nan
+        scores.append(torch.where(no_outline, both_present.double(), f1).mean().item())
+    return torch.tensor(scores, dtype=torch.float64)
 
 
 def boundary_iou(
@@ -215,29 +243,37 @@ def boundary_iou(
     its outline, and the image's edge counts as outline, after Cheng et al. (2021, section 4). Rims are intersected
     and united per class over all images, then averaged over the classes with a union. ``nan`` if nothing can be scored.
     """
-    predicted, true = _class_masks(prediction, target, num_classes, ignore_index)
-    radius = max(1.0, tolerance * math.hypot(*true.shape[-2:]))
-    intersection = union = 0
-    for prediction_of_image, truth_of_image in zip(predicted, true):
-        rim_p, rim_t = _inner_rim(prediction_of_image, radius), _inner_rim(truth_of_image, radius)
-        intersection = intersection + (rim_p & rim_t).sum((1, 2)).double()
-        union = union + (rim_p | rim_t).sum((1, 2)).double()
+    intersection, union = boundary_overlap(prediction, target, num_classes, ignore_index, tolerance)
     return float((intersection / union).nanmean())
 
 
+def boundary_overlap(
+    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int | None = None, tolerance: float = 0.02
+) -> tuple[Tensor, Tensor]:
+    """Intersection and union of the rims behind ``boundary_iou``, in pixels: two tensors, float64 [K].
+
+    Add those of several batches, then divide, to measure data that does not fit in memory.
+    """
+    _check_tolerance(tolerance)
+    intersection, union = torch.zeros(2, num_classes, dtype=torch.float64)
+    for prediction_of_image, truth_of_image in _class_masks(prediction, target, num_classes, ignore_index):
+        radius = max(1.0, tolerance * math.hypot(*truth_of_image.shape[-2:]))
+        rim_p, rim_t = _inner_rim(prediction_of_image, radius), _inner_rim(truth_of_image, radius)
+        intersection += (rim_p & rim_t).sum((1, 2)).cpu()
+        union += (rim_p | rim_t).sum((1, 2)).cpu()
+    return intersection, union
+
+
 def _class_masks(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int | None):
-    """Two bool tensors [N, K, H, W], one mask a class. Void pixels of the target belong to no class in either."""
-    prediction, target = _labels(prediction, "prediction"), _labels(target, "target")
+    """Two bool tensors [K, H, W] an image, one mask a class. Void pixels of the target belong to no class in either."""
+    prediction, target = _image_labels(prediction, "prediction"), _image_labels(target, "target")
     _check_same_shape(prediction, target)
-    if target.dim() not in (2, 3):
-        raise ValueError(f"expected label maps [H, W] or [N, H, W], got {list(target.shape)}")
-    height_width = target.shape[-2:]
-    prediction, target = prediction.reshape(-1, *height_width), target.reshape(-1, *height_width)
-    valid = torch.ones_like(target, dtype=torch.bool) if ignore_index is None else target != ignore_index
+    valid = ~_is_void(target, ignore_index)
     _check_range(prediction[valid], num_classes, "prediction")
     _check_range(target[valid], num_classes, "target", ignore_index)
     classes = torch.arange(num_classes, device=target.device).view(-1, 1, 1)
-    return tuple((labels[:, None] == classes) & valid[:, None] for labels in (prediction, target))
+    for image in zip(prediction, target, valid):  # one at a time: the masks are K times as large as the labels
+        yield tuple((labels == classes) & image[2] for labels in image[:2])
 
 
 def _outlines(masks: Tensor) -> Tensor:
@@ -252,6 +288,43 @@ def _inner_rim(masks: Tensor, radius: float) -> Tensor:
     return masks & dilate(outside, radius)[..., 1:-1, 1:-1]
 
 
+# ---------------------------------------------------------------- coarse maps
+
+
+def through_stride(target: Tensor, stride: int, num_classes: int, ignore_index: int | None = None) -> Tensor:
+    """Labels that are left when the target itself passes through a map of one cell per ``stride`` × ``stride`` pixels.
+
+    Each cell holds the share of its pixels that belongs to each class: what a perfect net would answer there. The
+    shares are enlarged bilinearly to the target's size and the largest one wins, as FCN-32s does with its scores (Long
+    et al., 2015, section 4). Label maps [H, W] or [N, H, W], any size; returns int64 of the same shape. Void pixels
+    count for no class; each gets some class in the result, whatever lies near. Not a strict limit: scores bent on
+    purpose to survive the enlarging could do a little better than honest shares.
+    """
+    if not isinstance(stride, int) or stride < 1:
+        raise ValueError(f"stride is a whole number of pixels, at least 1; got {stride!r}")
+    labels = _image_labels(target, "target")
+    void = _is_void(labels, ignore_index)
+    _check_range(labels[~void], num_classes, "target", ignore_index)
+    height, width = labels.shape[-2:]
+    result = torch.empty(labels.shape, dtype=torch.int64, device=labels.device)
+    for image, nothing, out in zip(labels, void, result):
+        one_hot = F.one_hot(image.long().masked_fill(nothing, num_classes), num_classes + 1)[..., :num_classes]
+        # ceil_mode keeps the pixels of the last, incomplete cells; what lies beyond the picture is cropped off again.
+        shares = F.avg_pool2d(one_hot.permute(2, 0, 1)[None].float(), stride, ceil_mode=True)
+        enlarged = F.interpolate(shares, scale_factor=float(stride), mode="bilinear", align_corners=False)
+        out.copy_(enlarged[0, :, :height, :width].argmax(dim=0))
+    return result.reshape(torch.as_tensor(target).shape)
+
+
+def stride_ceiling(target: Tensor, stride: int, num_classes: int, ignore_index: int | None = None) -> ConfusionMatrix:
+    """How good can a prediction be that knows every label, but only at ``stride``? Counts of ``through_stride``.
+
+    Label maps [H, W] or [N, H, W]. Add the matrices of several batches to measure data that does not fit in memory.
+    """
+    coarse = through_stride(target, stride, num_classes, ignore_index)
+    return ConfusionMatrix(num_classes, ignore_index).update(coarse, target)
+
+
 # ---------------------------------------------------------------- checks and counting
 
 
@@ -263,10 +336,37 @@ def _labels(labels, name: str) -> Tensor:
             "logits.argmax(dim=1)"
         )
     # Masks may come as torchvision tv_tensors; plain tensors keep the arithmetic below free of their bookkeeping.
-    return labels.as_subclass(Tensor)
+    labels = labels.as_subclass(Tensor)
+    # PNG masks of 16 bits: PyTorch can hold these types, but not calculate with them.
+    return labels.long() if labels.dtype in (torch.uint16, torch.uint32, torch.uint64) else labels
+
+
+def _image_labels(labels, name: str) -> Tensor:
+    """Label maps [H, W] or [N, H, W] as [N, H, W]."""
+    labels = _labels(labels, name)
+    if labels.dim() not in (2, 3):
+        raise ValueError(f"expected label maps [H, W] or [N, H, W], got {list(labels.shape)} for the {name}")
+    return labels.reshape(-1, *labels.shape[-2:])
+
+
+def _is_void(target: Tensor, ignore_index: int | None) -> Tensor:
+    """Where the target is to be ignored: bool, shape of ``target``."""
+    # A value that the type cannot hold would wrap around: compared with uint8 labels, -1 stands for 255.
+    if ignore_index is None or not torch.iinfo(target.dtype).min <= ignore_index <= torch.iinfo(target.dtype).max:
+        return torch.zeros_like(target, dtype=torch.bool)
+    return target == ignore_index
+
+
+def _check_tolerance(tolerance: float) -> None:
+    if not 0 <= tolerance < math.inf:
+        raise ValueError(f"tolerance is a share of the image diagonal, such as 0.01, and not negative; got {tolerance}")
 
 
 def _check_same_shape(prediction: Tensor, target: Tensor) -> None:
+    if prediction.device != target.device:
+        raise ValueError(
+            f"prediction is on {prediction.device} and target on {target.device}; move one of them with .to(…)"
+        )
     if prediction.shape != target.shape:
         raise ValueError(
             f"prediction {list(prediction.shape)} and target {list(target.shape)} must have the same shape; bring "

@@ -6,11 +6,25 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import confusion_matrix, jaccard_score
+from scipy.ndimage import distance_transform_edt
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, jaccard_score
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
 from torchvision import tv_tensors
 
-from segbook.metrics import ConfusionMatrix, boundary, boundary_f1, boundary_iou, dilate, trimap, trimap_iou
+from segbook.metrics import (
+    ConfusionMatrix,
+    boundary,
+    boundary_f1,
+    boundary_f1_of_images,
+    boundary_iou,
+    boundary_overlap,
+    dilate,
+    stride_ceiling,
+    through_stride,
+    trimap,
+    trimap_confusion,
+    trimap_iou,
+)
 
 # A 3-class example, worked out by hand with the formulas of the FCN paper.
 COUNTS = torch.tensor([[50, 3, 2], [4, 20, 1], [0, 5, 15]])
@@ -70,17 +84,19 @@ def test_data_set_iou_is_not_the_mean_of_image_ious():
 
 
 @st.composite
-def label_maps(draw):
+def label_maps(draw, max_pixels=400):
+    """Prediction, target, number of classes and void label, over random shapes, void shares and absent classes."""
     classes = draw(st.integers(2, 13))
-    shape = draw(st.sampled_from([(7,), (5, 6), (2, 9, 4), (1, 1), (3, 1, 8)]))
-    seed = draw(st.integers(0, 10**6))
-    void_share = draw(st.sampled_from([0.0, 0.3, 0.9]))
-    used = draw(st.integers(1, classes))  # classes from ``used`` on are absent from the target
+    shape = draw(st.lists(st.integers(1, 12), min_size=1, max_size=4).filter(lambda s: math.prod(s) <= max_pixels))
+    void_share = draw(st.sampled_from([0.0, 0.3, 0.9, 1.0]))
+    # Any class may be missing from the truth, from the prediction, or from both.
+    true = torch.tensor(draw(st.lists(st.integers(0, classes - 1), min_size=1, unique=True)))
+    predicted = torch.tensor(draw(st.lists(st.integers(0, classes - 1), min_size=1, unique=True)))
     dtype = draw(st.sampled_from([torch.uint8, torch.int32, torch.int64]))
     void = draw(st.sampled_from([classes, 255]))
-    generator = torch.Generator().manual_seed(seed)
-    target = torch.randint(0, used, shape, generator=generator)
-    prediction = torch.randint(0, classes, shape, generator=generator)
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 10**6)))
+    target = true[torch.randint(len(true), shape, generator=generator)]
+    prediction = predicted[torch.randint(len(predicted), shape, generator=generator)]
     target[torch.rand(shape, generator=generator) < void_share] = void
     return prediction.to(dtype), target.to(dtype), classes, void
 
@@ -109,6 +125,14 @@ def test_counts_and_scores_agree_with_scikit_learn_and_torchmetrics(maps):
         assert matrix.mean_iou() == pytest.approx(macro.item(), abs=1e-6)
         micro = MulticlassAccuracy(classes, average="micro")(torch.tensor(p), torch.tensor(t))
         assert matrix.pixel_accuracy() == pytest.approx(micro.item(), abs=1e-6)
+        assert matrix.mean_accuracy() == pytest.approx(balanced_accuracy_score(t, p))
+        true = sorted(set(t))
+        dice = f1_score(t, p, labels=occurring, average=None, zero_division=0)
+        assert matrix.dice().numpy()[occurring] == pytest.approx(dice)
+        weighted = jaccard_score(t, p, labels=true, average="weighted")
+        assert matrix.frequency_weighted_iou() == pytest.approx(weighted)
+        theirs = MulticlassJaccardIndex(classes, average="weighted")(torch.tensor(p), torch.tensor(t))
+        assert matrix.frequency_weighted_iou() == pytest.approx(theirs.item(), abs=1e-6)
     assert matrix.dice().numpy() == pytest.approx(2 * iou / (1 + iou), nan_ok=True)
 
 
@@ -140,6 +164,20 @@ def test_ignore_index_may_lie_anywhere_outside_the_classes(ignore_index):
     assert matrix.counts.tolist() == [[1, 0], [0, 1]]
 
 
+def test_an_ignore_index_that_the_type_cannot_hold_does_not_wrap_around():
+    target = torch.tensor([0, 1, 255], dtype=torch.uint8)  # -1 as uint8 would be 255
+    with pytest.raises(ValueError, match=r"target holds labels \[255\] outside the classes 0..1 and ignore_index -1"):
+        ConfusionMatrix(2, ignore_index=-1).update(torch.zeros(3, dtype=torch.uint8), target)
+    with pytest.raises(ValueError, match=r"target holds labels \[255\]"):
+        boundary_f1(torch.zeros(1, 3, dtype=torch.uint8), target[None], 2, ignore_index=-1)
+
+
+def test_masks_of_16_bits_are_understood():
+    target = np.array([[0, 65535, 1]], dtype=np.uint16)
+    matrix = ConfusionMatrix(2, ignore_index=65535).update(np.array([[0, 0, 1]], dtype=np.uint16), target)
+    assert matrix.counts.tolist() == [[1, 0], [0, 1]]
+
+
 def test_bad_input_is_refused_by_name():
     matrix = ConfusionMatrix(3, ignore_index=255)
     good = torch.tensor([[0, 1], [2, 255]])
@@ -147,6 +185,8 @@ def test_bad_input_is_refused_by_name():
         matrix.update(torch.zeros(2, 2), good)
     with pytest.raises(TypeError, match="target must hold integer labels"):
         matrix.update(good, torch.zeros(2, 2))
+    with pytest.raises(ValueError, match="prediction is on meta and target on cpu"):
+        matrix.update(torch.zeros(2, 2, dtype=torch.long, device="meta"), good)
     with pytest.raises(ValueError, match=r"prediction \[4\] and target \[2, 2\]"):
         matrix.update(torch.zeros(4, dtype=torch.long), good)
     with pytest.raises(ValueError, match=r"prediction holds labels \[3, 9\] outside the classes 0..2"):
@@ -295,3 +335,152 @@ def test_border_measures_refuse_what_they_cannot_use():
         boundary_iou(maps[None, None], maps[None, None], 2)
     with pytest.raises(TypeError, match="bool mask"):
         dilate(maps, 1)
+    with pytest.raises(ValueError, match="radius must not be negative"):
+        dilate(maps.bool(), -1)
+    for measure in (boundary_f1, boundary_iou):
+        with pytest.raises(ValueError, match="tolerance is a share"):
+            measure(maps, maps, 2, tolerance=-0.1)
+
+
+# Random label maps [N, H, W] with some structure, so that outlines are not everywhere.
+@st.composite
+def image_batches(draw):
+    classes, height, width = draw(st.integers(2, 5)), draw(st.integers(2, 14)), draw(st.integers(2, 14))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 10**6)))
+    coarse = torch.randint(0, classes, (2, 3, height // 3 + 1, width // 3 + 1), generator=generator)
+    prediction, target = coarse.repeat_interleave(3, 2).repeat_interleave(3, 3)[..., :height, :width]
+    noise = torch.rand(target.shape, generator=generator)
+    prediction = torch.where(noise < draw(st.sampled_from([0.0, 0.7, 1.0])), target, prediction)
+    target = target.masked_fill(noise > draw(st.sampled_from([0.7, 1.0])), 255)
+    return prediction, target, classes
+
+
+def slow_boundary_f1(prediction, target, classes, tolerance):
+    """Boundary F1 of one image, straight from its definition: sets of pixels and distances between them."""
+    height, width = target.shape
+    valid = {(y, x) for y in range(height) for x in range(width) if target[y, x] != 255}
+
+    def outline(labels, label):
+        near = [(0, 1), (1, 0), (0, -1), (-1, 0)]
+        return [
+            (y, x) for y, x in valid if labels[y, x] == label
+            and any((y + a, x + b) in valid and labels[y + a, x + b] != label for a, b in near)
+        ]  # fmt: skip
+
+    def share(ones, others):
+        radius = tolerance * math.hypot(height, width)
+        hit = [any(math.hypot(y - v, x - u) <= radius for v, u in others) for y, x in ones]
+        return sum(hit) / max(1, len(hit))
+
+    scores = []
+    for label in range(classes):
+        in_p = any(prediction[place] == label for place in valid)
+        in_t = any(target[place] == label for place in valid)
+        if in_p or in_t:
+            p, t = outline(prediction, label), outline(target, label)
+            precision, recall = share(p, t), share(t, p)
+            f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+            scores.append(f1 if p or t else float(in_p and in_t))
+    return sum(scores) / len(scores) if scores else math.nan
+
+
+@settings(max_examples=40, deadline=None)
+@given(image_batches(), st.sampled_from([0.0, 0.06, 0.2]))
+def test_boundary_f1_is_its_definition(batch, tolerance):
+    prediction, target, classes = batch
+    slow = [slow_boundary_f1(p, t, classes, tolerance) for p, t in zip(prediction, target)]
+    assert boundary_f1_of_images(prediction, target, classes, 255, tolerance).tolist() == pytest.approx(
+        slow, nan_ok=True
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(image_batches(), st.integers(1, 5))
+def test_trimap_iou_is_scikit_learns_on_the_pixels_near_a_change(batch, width):
+    prediction, target, classes = (part.numpy() if torch.is_tensor(part) else part for part in batch)
+    edges = boundary(batch[1]).numpy()
+    # distance_transform_edt measures to the nearest False, and gives nonsense when there is none.
+    band = np.stack([distance_transform_edt(~e) <= width - 1 if e.any() else np.zeros_like(e) for e in edges])
+    assert np.array_equal(trimap(batch[1], width).numpy(), band)
+    p, t = prediction[band & (target != 255)], target[band & (target != 255)]
+    mine = trimap_iou(batch[0], batch[1], width, classes, 255)
+    if len(t) == 0:
+        assert math.isnan(mine)
+    else:
+        assert mine == pytest.approx(jaccard_score(t, p, average="macro"))
+
+
+@settings(max_examples=25, deadline=None)
+@given(image_batches())
+def test_data_measured_in_pieces_gives_the_same_scores(batch):
+    prediction, target, classes = batch
+    pairs = [(p[None], t[None]) for p, t in zip(prediction, target)]
+    f1 = torch.cat([boundary_f1_of_images(p, t, classes, 255) for p, t in pairs])
+    assert f1.nanmean().item() == pytest.approx(boundary_f1(prediction, target, classes, 255), nan_ok=True)
+    intersection, union = (sum(part) for part in zip(*(boundary_overlap(p, t, classes, 255) for p, t in pairs)))
+    whole = boundary_iou(prediction, target, classes, 255)
+    assert (intersection / union).nanmean().item() == pytest.approx(whole, nan_ok=True)
+    first, second, third = (trimap_confusion(p, t, 2, classes, 255) for p, t in pairs)
+    assert torch.equal((first + second + third).counts, trimap_confusion(prediction, target, 2, classes, 255).counts)
+
+
+# ---------------------------------------------------------------- coarse maps
+
+
+def test_through_stride_by_hand():
+    # One row of two cells, 4 pixels each. Shares of class 1: 1/4 and 1; in between the enlarging draws a ramp, whose
+    # values at the pixel centres are 0.25, 0.25, 0.34, 0.53, 0.72, 0.91, 1, 1: the change stays in its place.
+    target = torch.tensor([[0, 0, 0, 1, 1, 1, 1, 1]]).repeat(4, 1)
+    assert through_stride(target, 4, 2)[0].tolist() == [0, 0, 0, 1, 1, 1, 1, 1]
+    thin = torch.tensor([[0, 0, 0, 1, 0, 0, 0, 0]]).repeat(4, 1)
+    assert not through_stride(thin, 4, 2).any(), "a line of a quarter of a cell must drown"
+    assert torch.equal(through_stride(thin, 1, 2), thin)
+
+
+@settings(max_examples=40, deadline=None)
+@given(image_batches(), st.sampled_from([1, 2, 3, 5, 8, 32]))
+def test_through_stride_invents_no_class_and_keeps_plain_maps(batch, stride):
+    _, target, classes = batch
+    coarse = through_stride(target, stride, classes, 255)
+    assert coarse.shape == target.shape and coarse.dtype == torch.int64
+    for before, after in zip(target, coarse):
+        # Where no labelled pixel is near there is nothing to spread, and class 0 stands for "whatever".
+        assert set(after[before != 255].tolist()) <= set(before.flatten().tolist())
+    assert torch.equal(coarse[1], through_stride(target[1], stride, classes, 255)), "images must not mix"
+    if stride == 1:
+        assert torch.equal(coarse[target != 255], target[target != 255])
+    plain = torch.full_like(target, classes - 1)
+    assert torch.equal(through_stride(plain, stride, classes), plain)
+
+
+def test_a_coarser_stride_leaves_less():
+    rows, columns = torch.meshgrid(torch.arange(96), torch.arange(128), indexing="ij")
+    target = ((rows - 50) ** 2 + (columns - 70) ** 2 < 30**2).long() + 2 * ((columns > 20) & (columns < 24)).long()
+    target[:3] = 9
+    ceilings = [stride_ceiling(target, stride, 3, ignore_index=9) for stride in (1, 4, 8, 16, 32)]
+    scores = [ceiling.mean_iou() for ceiling in ceilings]
+    assert scores[0] == 1 and scores == sorted(scores, reverse=True)
+    assert ceilings[1].iou()[2] > 0.5 > ceilings[3].iou()[2] + 0.4, "the line of 3 pixels drowns, the disc does not"
+    assert all(ceiling.counts.sum() == 93 * 128 for ceiling in ceilings)
+    with pytest.raises(ValueError, match="stride is a whole number"):
+        stride_ceiling(target, 0, 3)
+    with pytest.raises(ValueError, match=r"target holds labels \[9\]"):
+        stride_ceiling(target, 4, 3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@settings(max_examples=10, deadline=None)
+@given(image_batches())
+def test_scores_on_the_gpu_are_those_on_the_cpu(batch):
+    prediction, target, classes = batch
+    on_gpu = prediction.cuda(), target.cuda()
+    cpu, gpu = (ConfusionMatrix(classes, 255).update(*maps) for maps in ((prediction, target), on_gpu))
+    assert torch.equal(cpu.counts, gpu.counts) and gpu.counts.device.type == "cpu"
+    for measure in (boundary_f1, boundary_iou):
+        here, there = (measure(*maps, classes, 255) for maps in ((prediction, target), on_gpu))
+        assert there == pytest.approx(here, nan_ok=True)
+    here, there = (trimap_iou(*maps, 2, classes, 255) for maps in ((prediction, target), on_gpu))
+    assert there == pytest.approx(here, nan_ok=True)
+    assert torch.equal(
+        stride_ceiling(on_gpu[1], 4, classes, 255).counts, stride_ceiling(target, 4, classes, 255).counts
+    )
