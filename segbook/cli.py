@@ -358,7 +358,7 @@ def data(options) -> int:
     if name is None or (options.action != "fetch" and options.name is not None):
         raise UsageError("name one data set to fetch, such as `segbook data fetch camvid`")
     _require("data set", name, NAMES)
-    if name in ("street", "folder"):
+    if name in (*segbook.data.GENERATED, "folder"):
         raise UsageError(f"{name} needs no download")
     print(f"{name}: {segbook.data.download_dataset(name, options.root)}")
     return 0

@@ -139,24 +139,24 @@ def notebooks() -> Finding:
 
 
 def dataset(name: str) -> Finding:
-    """Which splits of a data set can be opened. Only Street is required; it is generated and needs no files."""
+    """Which splits of a data set can be opened. Only the generated ones are required; they need no files."""
     from segbook import data
 
     found, problem = [], None
     for split in ("train", "val", "test"):
         try:
-            found.append(f"{split} {len(data.load(name, split, count=1 if name == 'street' else None))}")
+            found.append(f"{split} {len(data.load(name, split, count=1 if name in data.GENERATED else None))}")
         except (ValueError, OSError, ImportError) as error:
             # Damaged files are worth more words than a split that is not there.
             problem = problem if isinstance(problem, data.BadData) else error
     label = f"data: {name}"
-    if name == "street" and found:
+    if name in data.GENERATED and found:
         return Finding(label, "ok", "generated, nothing to download")
     if isinstance(problem, data.BadData):
         return Finding(label, "advice", str(problem))
     if found:
         return Finding(label, "ok", f"{', '.join(found)} images in {data.data_root()}")
-    if name == "street":
+    if name in data.GENERATED:
         return Finding(label, "missing", str(problem))
     return Finding(label, "advice", f"not here (optional): {how_to_get(name)}")
 

@@ -10,10 +10,12 @@ from segbook.data.dataset import SegmentationDataset
 from segbook.data.files import BadData, DataNotFound, data_root
 
 #: Every data set that ``load`` knows.
-NAMES = ("street", "camvid", "isbi2012", "voc2012", "pets", "cityscapes", "folder")
+NAMES = ("street", "camvid", "isbi2012", "voc2012", "pets", "cityscapes", "folder", "cells")
+#: Those that are drawn by a program and need no files.
+GENERATED = ("street", "cells")
 
 __all__ = [
-    "DRIVING_CLASSES", "DRIVING_PALETTE", "DRIVING_VOID", "NAMES",
+    "DRIVING_CLASSES", "DRIVING_PALETTE", "DRIVING_VOID", "GENERATED", "NAMES",
     "Augment", "BadData", "DataNotFound", "SegmentationDataset",
     "data_root", "download_dataset", "load", "normalize",
 ]  # fmt: skip
@@ -30,14 +32,16 @@ def load(
     """Open one split of a data set.
 
     Arguments:
-        name: one of ``NAMES``. ``street`` is generated and needs no files; data/README.md tells how to get the others.
+        name: one of ``NAMES``. ``street`` and ``cells`` are generated and need no files; data/README.md tells how to get
+            the others.
         split: ``train``, ``val`` or ``test``, as far as the data set has them.
         size: (height, width) in pixels. Pictures are resized bilinearly (with antialiasing), masks to the nearest
-            pixel; the aspect ratio is not kept. None keeps every file's own size; Street is rendered at 96 x 128.
+            pixel; the aspect ratio is not kept. None keeps every file's own size; Street is rendered at 96 x 128, cells
+            at 128 x 128.
         count: at most so many items. Of real data they are spread evenly over the files in order, because neighbouring
-            files are often neighbouring moments. Street gives its first ``count`` scenes; without ``count`` 200 for
-            train, 50 for val, 100 for test.
-        seed: a different world for every seed. Street only; files stay what they are.
+            files are often neighbouring moments. Generated sets give their first ``count`` pictures; without ``count``
+            Street has 200 for train, 50 for val, 100 for test, cells 60, 20 and 40.
+        seed: a different world for every seed. Street and cells only; files stay what they are.
         root: folder of the real data sets (default: ``SEGBOOK_DATA``, else ``data`` in the repository). For ``folder``
             it is the folder with the pictures itself (default: ``folder`` in the data folder).
 
@@ -62,7 +66,7 @@ def load(
     module = import_module("segbook.data.street_cache" if name == "street" else f"segbook.data.{name}")
     if split not in module.SPLITS:
         raise ValueError(f"{name} has no split {split!r}; choose one of: {', '.join(module.SPLITS)}")
-    if name == "street":
+    if name in GENERATED:
         return module.read(split, size, count, seed)
     return _spread(module.read(split, data_root(root), size), count)
 

@@ -87,9 +87,12 @@ class SegmentationDataset(Dataset):
         return tv_tensors.Image(image), tv_tensors.Mask(mask.long())
 
     def instances(self, index: int) -> Tensor:
-        """Map of things, int32 [H, W]: 0 for none, else a number for each car, person, sign or pole. Street only."""
+        """Map of things, int32 [H, W]: 0 for none, else a number for each of them. Generated data sets only.
+
+        Things are the cars, people, signs and poles of Street, and the cells of cells.
+        """
         if not hasattr(self.source, "instances"):
-            raise ValueError(f"{self.name} has no instance labels; Street has")
+            raise ValueError(f"{self.name} has no instance labels; Street and cells have")
         return torch.from_numpy(self.source.instances(self._indices[self._position(index)]))
 
     def tensors(self) -> tuple[Tensor, Tensor]:
