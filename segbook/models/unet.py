@@ -23,16 +23,22 @@ class UNet(nn.Module):
     dropout; logits [N, K, H, W] for any H, W >= 32. Maps of odd size are pooled with rounding up, and the up-sampled map
     is cut back to the size of its partner.
 
-    ``levels`` is the number of poolings (4 in the paper).
+    ``levels`` is the number of poolings (4 in the paper). ``skips`` names the levels that hand their map across, 1 for the
+    full resolution; None means all of them. The others hand across zeros, so that the weights stay as many and fit; the
+    attribute ``skips`` may be changed later to see what a trained net makes of it.
     """
 
-    def __init__(self, num_classes, *, width=1.0, in_channels=3, padding="same", levels=4):
+    def __init__(self, num_classes, *, width=1.0, in_channels=3, padding="same", levels=4, skips=None):
         super().__init__()
         if padding not in ("valid", "same"):
             raise ValueError(f'padding must be "valid" (the paper) or "same", got {padding!r}')
         if not 1 <= levels <= 5:
             raise ValueError(f"levels must be 1 to 5, got {levels}")
-        self.padding, self.levels = padding, levels
+        every = range(1, levels + 1)
+        skips = every if skips is None else skips
+        if not set(skips) <= set(every):
+            raise ValueError(f"skips names levels from 1 to {levels}, got {tuple(skips)}")
+        self.padding, self.levels, self.skips = padding, levels, frozenset(skips)
         channels = [scaled(64 * 2**level, width) for level in range(levels + 1)]  # 64, 128, 256, 512, 1024
 
         self.contracting = nn.ModuleList()
@@ -65,14 +71,24 @@ class UNet(nn.Module):
                 x = self.dropout(x)
             handed_across.append(x)
         handed_across.pop()  # the bottom goes up, not across
-        for up_convolution, block in zip(self.up_convolutions, self.expansive):
+        for level, up_convolution, block in zip(range(self.levels, 0, -1), self.up_convolutions, self.expansive):
             x, skip = up_convolution(x), handed_across.pop()
+            if level not in self.skips:
+                skip = torch.zeros_like(skip)
             if self.padding == "valid":
                 skip = center_crop(skip, x.shape[-2:])
             else:
                 x = x[..., : skip.shape[-2], : skip.shape[-1]]
             x = block(torch.cat([skip, x], dim=1))
         return self.classifier(x)
+
+    @property
+    def margin(self) -> int:
+        """Pixels by which the output is smaller than the image on each side: 92 in the paper's net."""
+        return 6 * 2**self.levels - 4 if self.padding == "valid" else 0
+
+    def extra_repr(self) -> str:
+        return f"padding={self.padding}, skips={sorted(self.skips)}"
 
     def check_size(self, height, width):
         """Refuse sizes at which the two paths could not meet, and name one that works."""
@@ -82,11 +98,15 @@ class UNet(nn.Module):
             return
         for name, size in (("height", height), ("width", width)):
             if not self.fits(size):
-                good = next(s for s in range(max(size, 1), size + 2000) if self.fits(s))
+                good = self.next_size(size)
                 raise ValueError(
                     f"with valid padding and {self.levels} levels the {name} cannot be {size}: a map to be pooled would "
                     f"have an odd size or vanish; the next {name} that works is {good}"
                 )
+
+    def next_size(self, size: int) -> int:
+        """The smallest height or width of at least ``size`` pixels that the valid net takes."""
+        return next(s for s in range(max(size, 1), size + 2000) if self.fits(s))
 
     def fits(self, size):
         """Whether every map along one side is even before it is pooled and large enough for its convolutions."""
@@ -99,3 +119,48 @@ class UNet(nn.Module):
         for _ in range(self.levels):
             size = 2 * size - 4
         return size > 0
+
+
+def overlap_tile(model: UNet, images: torch.Tensor, tile: int | None = None) -> torch.Tensor:
+    """Logits [N, K, H, W] for every pixel of normalised images [N, C, H, W], computed tile by tile (figure 2).
+
+    ``model`` is a U-Net with valid padding, which needs ``model.margin`` pixels of surroundings on each side. What lies
+    beyond the image's edge is mirrored; inside, tiles overlap. ``tile`` is the side of the square that goes through the
+    net at once (572 in the paper) and bounds the memory; None takes the whole image at once. Both give the same logits up
+    to rounding, because tiles start at multiples of 2**levels pixels: elsewhere the poolings would group other pixels.
+    Raises ValueError for a net with padding, and for a tile whose size does not fit the net, naming one that does.
+    """
+    if model.padding != "valid":
+        raise ValueError('overlap_tile needs a U-Net with padding="valid"; a padded net takes the whole image as it is')
+    height, width = images.shape[-2:]
+    if tile is None:
+        tile_height, tile_width = (model.next_size(side + 2 * model.margin) for side in (height, width))
+        step_y, step_x = height, width
+    else:
+        model.check_size(tile, tile)
+        pool = 2**model.levels
+        tile_height = tile_width = tile
+        step_y = step_x = (tile - 2 * model.margin) // pool * pool
+        if step_y == 0:
+            good = model.next_size(2 * model.margin + pool)
+            raise ValueError(f"a tile of {tile} gives fewer than {pool} pixels; take {good} or more")
+    result = None
+    for top in range(0, height, step_y):
+        for left in range(0, width, step_x):
+            rows = mirrored(torch.arange(tile_height) + top - model.margin, height).to(images.device)
+            columns = mirrored(torch.arange(tile_width) + left - model.margin, width).to(images.device)
+            logits = model(images[..., rows, :][..., columns])
+            if result is None:
+                result = logits.new_empty(*logits.shape[:2], height, width)
+            down, right = (min(n, m) for n, m in zip(logits.shape[-2:], (height - top, width - left)))
+            result[..., top : top + down, left : left + right] = logits[..., :down, :right]
+    return result
+
+
+def mirrored(places: torch.Tensor, length: int) -> torch.Tensor:
+    """Positions on an endless axis → positions 0 … length - 1 by mirroring at the first and the last pixel.
+
+    The edge pixel itself is not repeated: -1 becomes 1. Mirrors as often as it must, so any margin works.
+    """
+    period = max(2 * (length - 1), 1)
+    return torch.minimum(places % period, period - places % period)
