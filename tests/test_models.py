@@ -261,6 +261,23 @@ class TestSegNet:
             small("segnet", variant="tiny")
         with pytest.raises(ValueError, match="upsampling must be"):
             small("segnet", upsampling="nearest")
+        with pytest.raises(ValueError, match='"basic" has 1 to 4 stages, got stages=5'):
+            small("segnet", variant="basic", stages=5)
+        with pytest.raises(ValueError, match="kernel_size must be odd"):
+            small("segnet", kernel_size=4)
+
+    def test_fewer_stages_and_other_kernels(self):
+        model = small("segnet", variant="basic", stages=3, kernel_size=5)
+        assert [stage[0].kernel_size for stage in [*model.encoder, *model.decoder]] == [(5, 5)] * 6
+        code, kept = model.eval().encode(torch.rand(1, 3, 45, 70))
+        assert code.shape[-2:] == (6, 9) and model.decode(code, kept).shape == (1, 5, 45, 70)
+
+    def test_only_indices_cross_unless_maps_are_added(self):
+        picture = torch.rand(1, 3, 32, 32)
+        assert all(full is None for _, _, full in small("segnet").encode(picture)[1])
+        assert all(
+            full.shape[-2:] == size for _, size, full in small("segnet", encoder_addition=True).encode(picture)[1]
+        )
 
 
 class TestDeepLabV1:

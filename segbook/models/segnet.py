@@ -4,6 +4,10 @@ Badrinarayanan, Kendall, Cipolla, arXiv 1511.00561 (2015), PAMI 2017. The layers
 segnet_basic, with the biases their convolutions have.
 
 Parameters with 11 classes: 29,449,355 (SegNet), 1,416,587 (SegNet-Basic).
+
+Where this departs from the paper: the indices are PyTorch's int64, 32 times as large as the 2-bit codes the paper counts;
+and pictures come with mean 0 and variance 1 instead of 0 to 255, so that SegNet-Basic's local normalisation, which is
+kept because the released net has it, changes next to nothing.
 """
 
 import torch
@@ -12,6 +16,8 @@ from torch.nn import functional as F
 
 from segbook.backbones import VGG16_STAGES
 from segbook.layers import BilinearConvTranspose2d, he_initialise, resize, scaled
+
+BASIC_STAGES = ((64, 1),) * 4  # maps and convolutions of each stage, as VGG16_STAGES
 
 
 def unpool(x: torch.Tensor, indices: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -34,15 +40,18 @@ class SegNet(nn.Module):
 
     ``variant="vgg16"`` is SegNet: the thirteen convolutions of VGG-16 and their mirror image. ``variant="basic"`` is
     SegNet-Basic: four stages of one 7x7 convolution with 64 maps, the picture normalised locally first, no ReLU in the
-    decoder, a 1x1 classifier.
+    decoder, a 1x1 classifier. ``stages`` uses only so many of the variant's stages and ``kernel_size`` (odd) replaces
+    its kernels, for small pictures; None is the paper's.
 
-    ``upsampling``: "indices" is the paper's; "bilinear" and "learned" (a transposed convolution a channel group, started
-    as bilinear) are its rivals in table 1. ``encoder_addition=True`` adds the encoder's whole map to the up-sampled one.
+    ``upsampling``: "indices" is the paper's; "bilinear" and "learned" (a transposed convolution of kernel 4 that mixes the
+    channels and starts as bilinear) are rivals like those of the paper's table 1. ``encoder_addition=True`` adds the
+    encoder's whole map to the up-sampled one. Whatever is chosen, the convolutions are the same.
     """
 
     def __init__(
-        self, num_classes, *, width=1.0, in_channels=3, variant="vgg16", upsampling="indices", encoder_addition=False
-    ):
+        self, num_classes, *, width=1.0, in_channels=3, variant="vgg16", stages=None, kernel_size=None,
+        upsampling="indices", encoder_addition=False,
+    ):  # fmt: skip
         super().__init__()
         if variant not in ("vgg16", "basic"):
             raise ValueError(f'variant must be "vgg16" or "basic", got {variant!r}')
@@ -50,24 +59,30 @@ class SegNet(nn.Module):
             raise ValueError(f'upsampling must be "indices", "bilinear" or "learned", got {upsampling!r}')
         self.upsampling, self.encoder_addition = upsampling, encoder_addition
         basic = variant == "basic"
-        stages = ((64, 1),) * 4 if basic else VGG16_STAGES
-        kernel = 7 if basic else 3
+        table = BASIC_STAGES if basic else VGG16_STAGES
+        stages = len(table) if stages is None else stages
+        kernel = (7 if basic else 3) if kernel_size is None else kernel_size
+        if not 1 <= stages <= len(table):
+            raise ValueError(f'variant "{variant}" has 1 to {len(table)} stages, got stages={stages}')
+        if kernel < 1 or kernel % 2 == 0:
+            raise ValueError(f"kernel_size must be odd so that the padding can keep the size, got {kernel}")
+        table = table[:stages]
         self.normalise = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75) if basic else nn.Identity()
 
         self.encoder, self.decoder, self.upsamplers = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         channels, before = in_channels, []
-        for out_channels, count in stages:
+        for out_channels, count in table:
             out_channels = scaled(out_channels, width)
             before.append(channels)
             self.encoder.append(self.stage(channels, [out_channels] * count, kernel))
             channels = out_channels
 
         # The mirror image: a stage that took c_in to c_out takes c_out back to c_in with as many convolutions.
-        for (_, count), c_in in zip(reversed(stages), reversed(before)):
+        for (_, count), c_in in zip(reversed(table), reversed(before)):
             self.upsamplers.append(
                 BilinearConvTranspose2d(channels, 2, learned=True) if upsampling == "learned" else nn.Identity()
             )
-            shallowest = len(self.decoder) == len(stages) - 1
+            shallowest = len(self.decoder) == stages - 1
             if basic:
                 outputs = [channels]  # always 64; the classifier is a layer of its own
             elif shallowest:
@@ -93,15 +108,23 @@ class SegNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if min(x.shape[-2:]) < 32:
             raise ValueError(f"images must be at least 32x32 pixels, got {x.shape[-2]}x{x.shape[-1]}")
+        return self.decode(*self.encode(x))
+
+    def encode(self, x):
+        """The deepest map, and what the decoder needs of each stage: the indices, the size, the map if it is added."""
         x, kept = self.normalise(x), []
         for stage in self.encoder:
             full = stage(x)
             x, indices = F.max_pool2d(full, 2, ceil_mode=True, return_indices=True)
-            kept.append((full, indices))
-        for upsampler, stage in zip(self.upsamplers, self.decoder):
-            full, indices = kept.pop()
-            x = self.upsample(x, indices, full.shape[-2:], upsampler)
-            x = stage(x + full if self.encoder_addition else x)
+            # Whoever keeps the whole map here has it in memory until the decoder comes back to it.
+            kept.append((indices, full.shape[-2:], full if self.encoder_addition else None))
+        return x, kept
+
+    def decode(self, x, kept):
+        """Logits from the deepest map: up-sample, make dense, from the last stage to the first."""
+        for stage, upsampler, (indices, size, full) in zip(self.decoder, self.upsamplers, reversed(kept)):
+            x = self.upsample(x, indices, size, upsampler)
+            x = stage(x if full is None else x + full)
         return self.classifier(x)
 
     def upsample(self, x, indices, size, upsampler):
