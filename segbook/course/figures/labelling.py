@@ -213,6 +213,17 @@ def outlined(photo, mask, colour=(255, 240, 60)) -> np.ndarray:
     return out
 
 
+def views(photo, mask, dataset) -> Figure:
+    """Draw a picture, its label map, and the label map laid over the picture."""
+    fig = figure(9.0, 2.9)
+    left, middle, right = fig.subplots(1, 3)
+    image(left, photo, "picture")
+    label_map(middle, mask, dataset.palette, title="label map", ignore_index=dataset.ignore_index)
+    image(right, overlay(photo, mask, dataset.palette, ignore_index=dataset.ignore_index), "overlay")
+    legend(fig, dataset.classes, dataset.palette, present=mask)
+    return fig
+
+
 def pairs(images, masks, titles, dataset) -> Figure:
     """Draw pictures above their label maps, one column a pair."""
     fig = figure(9.0, 3.7)
@@ -306,7 +317,7 @@ def _explored(photo, mask, dataset, mirror, zoom, brightness, saturation, sample
 
 def moved_borders(images, masks, titles) -> Figure:
     """Draw pictures with the borders of their label maps in them."""
-    fig = figure(9.0, 2.7)
+    fig = figure(8.0, 2.45)
     for ax, photo, mask, title in zip(fig.subplots(1, len(images)), images, masks, titles):
         image(ax, outlined(photo, mask), title)
     return fig
