@@ -19,6 +19,7 @@ _PUBLIC = {
     "baselines": "segbook.baselines",
     "check": "segbook.course.check",
     "course_map": "segbook.course.course_map:course_map",
+    "crf": "segbook.crf",
     "data": "segbook.data",
     "layers": "segbook.layers",
     "losses": "segbook.losses",

@@ -1,0 +1,147 @@
+"""The fully connected CRF: every pixel talks to every other one, the louder the more alike they are in place and colour.
+
+The energy of a labelling x is Σ_i −log P_i(x_i) + Σ_{i<j} [x_i ≠ x_j] Σ_m w_m k_m(f_i, f_j), with Gaussian kernels
+k(f_i, f_j) = exp(−|f_i − f_j|²/2) of features f: position / σ_xy (smoothness) and the same with colour / σ_rgb (appearance).
+Source: Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", arXiv 1210.5644.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from segbook.gaussian_filters import AllPairs, PermutohedralLattice
+
+METHODS = {"lattice": PermutohedralLattice, "exact": AllPairs}
+NORMALISATIONS = ("symmetric", "after", "none")
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """The smoothness kernel: ``weight`` ≥ 0 and ``sigma_xy`` > 0 in pixels. ValueError for other numbers."""
+
+    weight: float
+    sigma_xy: float
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if not 0 <= value < math.inf or (value == 0 and name != "weight"):
+                raise ValueError(
+                    f"{name} must be {'0 or more' if name == 'weight' else 'positive'} and finite, not {value}"
+                )
+
+
+@dataclass(frozen=True)
+class Bilateral(Gaussian):
+    """The appearance kernel: as :class:`Gaussian`, and ``sigma_rgb`` > 0 in grey levels (colours run from 0 to 255)."""
+
+    sigma_rgb: float
+
+
+def normalised(kernel, ones: Tensor, normalisation: str):
+    """Scale a kernel K by its response D_i = Σ_j k(f_i, f_j) to ``ones`` [N, 1], the pair i = j included; return it.
+
+    "symmetric" makes it D^-½ K D^-½ and "after" D^-1 K, so that weights mean the same in pictures of any size;
+    "none" only divides it by the mean of D, so that pixels in a crowd of similar ones hear more than others.
+    """
+    response, one = kernel(ones).flatten(), ones.flatten()
+    root = response.rsqrt()
+    kernel.scale(
+        *{"symmetric": (root, root), "after": (one, 1 / response), "none": (one, one / response.mean())}[normalisation]
+    )
+    return kernel
+
+
+@lru_cache(maxsize=4)
+def build_kernel(method, normalisation, size, dtype, device, sigma_xy, sigma_rgb=None, pixels=None):
+    """A normalised kernel, kept for the next call: weights and labels do not change it, pixels only appearance."""
+    y, x = (torch.arange(n, dtype=dtype, device=device) / sigma_xy for n in size)
+    features = torch.cartesian_prod(y, x).flip(1)  # [N, 2]
+    if pixels is not None:
+        colours = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).view(3, -1).T.to(device)
+        features = torch.cat([features, colours.to(dtype) / sigma_rgb], dim=1)  # [N, 5]
+    return normalised(METHODS[method](features), torch.ones_like(features[:, :1]), normalisation)
+
+
+def local_update(minus_energy: Tensor) -> Tensor:
+    """Q [N, K] = exp(−energy), normalised for each pixel. Softmax is slow over short rows, over columns it is not."""
+    return minus_energy.softmax(1) if minus_energy.shape[1] >= 16 else minus_energy.T.softmax(0).T.contiguous()
+
+
+def mean_field(probabilities: Tensor, kernels, iterations: int) -> Tensor:
+    """The paper's algorithm 1: from P [N, K] and ``kernels``, pairs of w_m and a function Q -> message, to Q [N, K]."""
+    minus_unary = probabilities.log()
+    q = local_update(minus_unary)
+    for _ in range(iterations):
+        minus_energy = minus_unary
+        for weight, kernel in kernels:
+            message = kernel(q)  # message passing
+            # Compatibility transform: against label l counts the sum of the messages of all other labels. As Q sums to one,
+            # that is a number equal for all l, which the local update cancels, minus the message of l.
+            minus_energy = torch.add(minus_energy, message, alpha=weight)
+        q = local_update(minus_energy)
+    return q
+
+
+@dataclass(frozen=True)
+class DenseCRF:
+    """``crf(image uint8 [3, H, W], probabilities [K, H, W]) -> probabilities [K, H, W]`` that follow the picture's edges.
+
+    ``iterations`` of mean field; ``method`` "exact" (all pairs, in time (H·W)², for small pictures) or "lattice" (nearly the
+    same, in time H·W); ``normalisation``: see :func:`normalised`. Image and probabilities (float32, or float64 for more
+    digits) lie on one device. A label of probability 0 stays impossible: raise zeros that are not certain to 1e-5, say.
+    Raises TypeError for other types, ValueError for other shapes, logits, and numbers that cannot be used.
+    """
+
+    appearance: Bilateral
+    smoothness: Gaussian
+    iterations: int = 10
+    method: str = "lattice"
+    normalisation: str = "symmetric"
+
+    def __post_init__(self):
+        if type(self.appearance) is not Bilateral or type(self.smoothness) is not Gaussian:
+            raise TypeError("appearance must be a Bilateral(weight, sigma_xy, sigma_rgb), smoothness a Gaussian(…)")
+        for name, choices in (("method", METHODS), ("normalisation", NORMALISATIONS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
+        if not isinstance(self.iterations, int) or self.iterations < 0:
+            raise ValueError(f"iterations must be a whole number, 0 or more, not {self.iterations!r}")
+
+    @torch.no_grad()
+    def __call__(self, image: Tensor, probabilities: Tensor) -> Tensor:
+        check(image, probabilities)
+        kernels = self.kernels(image, probabilities.dtype)
+        q = mean_field(probabilities.flatten(1).T.contiguous(), kernels, self.iterations)
+        return q.T.contiguous().view(probabilities.shape)
+
+    def kernels(self, image: Tensor, dtype=torch.float32) -> list:
+        """The pairs (weight, kernel) for :func:`mean_field`. A kernel without weight is left out."""
+        common = self.method, self.normalisation, tuple(image.shape[1:]), dtype, image.device
+        near, alike = self.smoothness, self.appearance
+        kernels = []
+        if alike.weight > 0:
+            pixels = image.cpu().numpy().tobytes()
+            kernels.append((alike.weight, build_kernel(*common, alike.sigma_xy, alike.sigma_rgb, pixels)))
+        if near.weight > 0:
+            kernels.append((near.weight, build_kernel(*common, near.sigma_xy)))
+        return kernels
+
+
+def check(image: Tensor, probabilities: Tensor) -> None:
+    """Refuse what is no picture, or no probabilities of the labels of its pixels."""
+    for name, value, dtypes in (("image", image, "uint8"), ("probabilities", probabilities, "float32 or float64")):
+        dtype = str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
+        if not isinstance(value, Tensor) or dtype not in dtypes.split(" or "):
+            raise TypeError(f"{name} must be a tensor of {dtypes}, not {dtype}")
+    if image.ndim != 3 or len(image) != 3 or image.numel() == 0:
+        raise ValueError(f"image must have the shape [3, height, width], not {list(image.shape)}")
+    if probabilities.ndim != 3 or probabilities.shape[1:] != image.shape[1:] or len(probabilities) == 0:
+        wanted = f"[labels, {image.shape[1]}, {image.shape[2]}], as the image"
+        raise ValueError(f"probabilities must have the shape {wanted}, not {list(probabilities.shape)}")
+    if probabilities.device != image.device:
+        raise ValueError(f"image is on {image.device}, probabilities on {probabilities.device}: move one of them")
+    if not ((probabilities.sum(dim=0) - 1).abs() < 1e-3).all() or probabilities.min() < 0:
+        raise ValueError("probabilities must be 0 or more and sum to 1 in every pixel; logits become so by .softmax(0)")

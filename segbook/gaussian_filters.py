@@ -1,0 +1,123 @@
+"""Σ_j k(f_i, f_j) values_j for every pixel i, with k(f_i, f_j) = exp(−|f_i − f_j|²/2): by definition, and fast.
+
+Both classes take features [N, d], N pixels of d numbers (each already divided by its standard deviation), and are then
+functions values [N, K] -> [N, K]. This is the message passing of :mod:`segbook.crf`.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class AllPairs:
+    """The exact sum over all N² pairs. Worked off in blocks of rows, 1 MB each: memory grows with N, time with N².
+
+    ``query`` and ``key`` [N, d+2] are made so that query_i · key_j = −|f_i − f_j|²/2. The sum is thus attention without the
+    softmax's division: ``F.scaled_dot_product_attention(query, key, values, scale=1)`` is sum / (sum for values of 1).
+    """
+
+    def __init__(self, features: Tensor):
+        features = features - features.mean(dim=0)  # small numbers: less is lost when the squares cancel
+        half_square, one = features.square().sum(dim=1, keepdim=True) / -2, torch.ones_like(features[:, :1])
+        self.query, self.key = torch.cat([features, half_square, one], 1), torch.cat([features, one, half_square], 1)
+
+    def scale(self, sent: Tensor, received: Tensor) -> None:
+        """From now on multiply what pixel j sends by sent[j] and what pixel i receives by received[i], both [N]."""
+        self.key[:, -1] += sent.log()
+        self.query[:, -2] += received.log()
+
+    def __call__(self, values: Tensor) -> Tensor:
+        rows = max(1, 2**18 // len(self.key))
+        # e^-60 stands for what far pairs send, which is less: computing numbers near the smallest float is slow.
+        return torch.cat([(block @ self.key.T).clamp_(min=-60).exp_() @ values for block in self.query.split(rows)])
+
+
+class PermutohedralLattice:
+    """Nearly the sum of :class:`AllPairs`, in time N·d², whatever the standard deviations.
+
+    The lattice tiles the space of the features with simplices of d+1 vertices. A pixel hands its values to the vertices
+    around it (splat), the M vertices that got something mix with their neighbours (blur), and the pixel reads its sum
+    back (slice). Each step sums a few weighted rows of a table, for which PyTorch has ``embedding_bag``.
+    Raises ValueError when the features span too many cells to number. Source: Adams, Baek and Davis, "Fast
+    High-Dimensional Filtering Using the Permutohedral Lattice" (Computer Graphics Forum, 2010).
+    """
+
+    def __init__(self, features: Tensor):
+        d = features.shape[1]
+        # Lift the features onto the plane Σ = 0 of d+1 dimensions, where the lattice is regular.
+        elevated, total = [], torch.zeros_like(features[:, 0])
+        for j in range(d, 0, -1):
+            x = features[:, j - 1] * ((d + 1) * math.sqrt(2 / 3) / math.sqrt(j * (j + 1)))
+            elevated.insert(0, total - j * x)
+            total = total + x
+        elevated = torch.stack([total, *elevated])  # [d+1, N]
+        # The simplex around a pixel: a vertex nearby, of coordinates divisible by d+1, and the ranks of the remainders.
+        cell = (elevated / (d + 1)).round()
+        rest, rank = elevated - (d + 1) * cell, cell.sum(dim=0).repeat(d + 1, 1)
+        for i in range(d + 1):
+            for j in range(i + 1, d + 1):
+                rank[i] += rest[i] < rest[j]
+                rank[j] += rest[i] >= rest[j]
+        wrap = (
+            rank / (d + 1)
+        ).floor()  # where rounding left the plane, ranks lie outside 0..d: shift to the vertex on it
+        cell, rank = cell - wrap, (rank - (d + 1) * wrap).long()
+        axes = torch.arange(d + 1, device=rank.device)[:, None].expand_as(rank)
+        axes = torch.empty_like(rank).scatter_(0, d - rank, axes)  # the axes of each pixel, smallest remainder first
+        rest = (elevated - (d + 1) * cell).gather(0, axes) / (d + 1)
+        weights = rest - rest.roll(1, dims=0)  # barycentric coordinates: the pixel as a mean of its d+1 vertices
+        weights[0] += 1
+
+        # Number the vertices, with room outside, so that a step along one of the d+1 axes adds a constant to the number.
+        corner = (d + 1) * (cell[:d] - cell[:d].amin(dim=1, keepdim=True) + 2)
+        spans = (corner.amax(dim=1) + 2 * (d + 1)).tolist()
+        if not (max(spans) < 2**18 and math.prod(spans) < 2**62):
+            raise ValueError("the features span too many cells of the lattice: use a larger sigma_xy or sigma_rgb")
+        strides = [math.prod(map(int, spans[:i])) for i in range(d)]
+        steps = torch.tensor([sum(strides) - (d + 1) * stride for stride in [*strides, 0]], device=rank.device)
+        first = sum(coordinate.long() * stride for coordinate, stride in zip(corner, strides))
+        # From vertex to vertex of a simplex one goes along every axis once, smallest remainder first.
+        numbers = torch.cat([first[None], first + steps[axes[:-1]].cumsum(dim=0)])  # [d+1, N]
+
+        # Sorting brings the pixels of a vertex together.
+        numbers, order = numbers.T.flatten().sort()
+        vertices, vertex, count = numbers.unique_consecutive(return_inverse=True, return_counts=True)
+        weights, missing = weights.T.flatten(), len(vertices)  # one empty vertex, the last, stands for all missing ones
+        self.splat_pixels, self.splat_weights = (order // (d + 1)).int(), weights[order]
+        self.splat_starts = F.pad(count.cumsum(0), (1, 0)).int()
+        self.slice_vertices = torch.empty_like(order).scatter_(0, order, vertex).view(-1, d + 1).int()
+        self.slice_weights = weights.view(-1, d + 1) / (
+            1 + 2.0**-d
+        )  # the blur adds up to a little more than the Gaussian
+        self.neighbours = torch.full((d + 1, missing + 1, 3), missing, dtype=torch.int32, device=rank.device)
+        self.neighbours[:, :, 1] = torch.arange(missing + 1, device=rank.device)
+        for neighbours, step in zip(self.neighbours, steps):  # columns: vertex before, itself, vertex after
+            after = torch.searchsorted(vertices, vertices + step).clamp_(max=missing - 1)
+            found = (vertices[after] == vertices + step).nonzero()[:, 0]
+            neighbours[found, 2], neighbours[after[found], 0] = after[found].int(), found.int()
+        self.blur_weights = features.new_tensor([0.5, 1, 0.5]).repeat(missing + 1, 1)
+
+    def scale(self, sent: Tensor, received: Tensor) -> None:
+        """From now on multiply what pixel j sends by sent[j] and what pixel i receives by received[i], both [N]."""
+        self.splat_weights = self.splat_weights * sent[self.splat_pixels]
+        self.slice_weights = self.slice_weights * received[:, None]
+
+    def splat(self, values: Tensor) -> Tensor:
+        """Values of the pixels [N, K] -> values of the vertices [M+1, K], the last of which is empty."""
+        weights = self.splat_weights
+        return F.embedding_bag(self.splat_pixels, values, self.splat_starts, mode="sum", per_sample_weights=weights)
+
+    def blur(self, table: Tensor) -> Tensor:
+        """Along each of the d+1 axes add half of both neighbours: [M+1, K] -> [M+1, K]."""
+        for neighbours in self.neighbours:
+            table = F.embedding_bag(neighbours, table, mode="sum", per_sample_weights=self.blur_weights)
+        return table
+
+    def slice(self, table: Tensor) -> Tensor:
+        """Values of the vertices [M+1, K] -> values of the pixels [N, K]."""
+        return F.embedding_bag(self.slice_vertices, table, mode="sum", per_sample_weights=self.slice_weights)
+
+    def __call__(self, values: Tensor) -> Tensor:
+        return self.slice(self.blur(self.splat(values)))
