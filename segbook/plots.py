@@ -557,7 +557,8 @@ def training_curve(history) -> Figure:
     axes = list(fig.subplots(1, 3 if validated else 2, width_ratios=[2, 1.4, 1] if validated else [2, 1]))
     loss, rate = axes[0], axes[-1]
     for colour, (name, run) in zip(_colours(len(runs)), runs.items()):
-        steps, values = np.asarray(run.steps), np.asarray(run.loss, dtype=float)
+        values = np.asarray(run.loss, dtype=float)
+        steps = np.arange(1, len(values) + 1)
         window = max(1, len(values) // 25)
         if len(values) > 2 * window:
             # A centred running mean: no value is invented beyond the ends.
@@ -565,7 +566,7 @@ def training_curve(history) -> Figure:
             loss.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
             steps, values = steps[window // 2 :][: len(smooth)], smooth
         loss.plot(steps, values, color=colour, label=name)
-        rate.plot(run.steps, run.learning_rate, color=colour)
+        rate.plot(np.arange(1, len(run.learning_rate) + 1), run.learning_rate, color=colour)
         if len(run.validation):
             axes[1].plot(*zip(*run.validation), "o-", color=colour, markersize=4)
     loss.set(title="training loss", xlabel="step")

@@ -315,7 +315,7 @@ def test_worst_images_are_the_worst():
 
 def history(steps=100, validation=()):
     return types.SimpleNamespace(
-        steps=list(range(1, steps + 1)),
+        steps=steps,
         loss=[1 / (1 + s / 10) for s in range(steps)],
         learning_rate=[0.01] * steps,
         validation=list(validation),
