@@ -27,8 +27,8 @@ def scenes():
 @pytest.mark.parametrize(
     ("request_", "expected"),
     [
-        ((0, "train", 0, (96, 128)), "83f305ba545c484610ca3bf11a8ea3abbaa0a85cf6ca33cc14d418b75038a893"),
-        ((7, "test", 12, (64, 100)), "6bb0849175b8ce3ef8aea1b0ab1d6556163f8cee05ab93b0b0274e008f61f280"),
+        ((0, "train", 0, (96, 128)), "69e3de218ddb6264e4d04c376fd8d8c91c62f2a9a79f328c522af2e62a2d8191"),
+        ((7, "test", 12, (64, 100)), "da8b30720b914e5e748ea4e72f98674d7d525cb3a1f70b063f3572e95dd1332d"),
     ],
 )
 def test_a_scene_is_the_same_bytes_as_when_it_was_stored(request_, expected):

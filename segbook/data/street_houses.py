@@ -13,8 +13,8 @@ WALLS = (
     (232, 228, 220), (104, 104, 108), (200, 150, 96),
 )  # fmt: skip
 _FRAMES = ((226, 224, 218), (226, 224, 218), (60, 62, 66), (110, 84, 62))
-_DOORS = ((96, 62, 44), (44, 70, 60), (120, 40, 40), (50, 60, 90), (180, 176, 168), (70, 74, 78))
-_AWNINGS = ((150, 36, 40), (40, 84, 60), (40, 60, 110), (170, 140, 70), (70, 70, 74), (200, 190, 170))
+_DOORS = ((96, 62, 44), (44, 70, 60), (168, 40, 40), (44, 80, 150), (214, 208, 196), (70, 74, 78))
+_AWNINGS = ((182, 36, 40), (40, 100, 66), (38, 78, 150), (170, 140, 70), (70, 70, 74), (200, 190, 170))
 
 
 def _facade_palette(d: Draw, wall, rough: float) -> np.ndarray:
@@ -148,7 +148,7 @@ def row(stage: Stage, d: Draw, plan: Plan, side: int, skyline: np.ndarray) -> No
     line = plan.edge(side)
     height = d(7, 22) if plan.style in ("canyon", "plaza") else d(5, 14)
     parkland = plan.style == "park" and (side < 0) == (plan.half * 1000 % 2 < 1)
-    built = {"canyon": 0.97, "street": 0.82, "plaza": 0.8, "tee": 0.85, "suburb": 0.5, "country": 0.2, "park": 0.8}[
+    built = {"canyon": 0.97, "street": 0.76, "plaza": 0.8, "tee": 0.82, "suburb": 0.48, "country": 0.2, "park": 0.8}[
         plan.style
     ]
     if parkland:
@@ -198,7 +198,7 @@ def _garden(
     if not stage.camera.sees(*middle, 14.0):
         return
     if kind == "hedge" or d.chance(0.78):
-        _fence(stage, d, a, b, d.pick((kind, kind, kind, "railing", "wall")), wall)
+        _fence(stage, d, a, b, d.pick((kind, kind, kind, kind, "railing", "planks")), wall)
     for _ in range(d.between(0, 2) if deep < 8 else d.between(2, 4)):
         t, back = d(0.05, 0.95), d(0.8, max(deep - 0.8, 1.0))
         x, z = _mix(a, b, t)

@@ -18,15 +18,9 @@ _FAR = 130.0  # metres; the modelled street ends here and the backdrop begins
 _GROUND, _VERGE, _PAVED, _KERB, _DRIVE, _PATCH, _MARK = 9e5, 8e5, 7e5, 6e5, 5e5, 4e5, 3e5
 _BACKDROP = 1e3
 
-_GREYS = (
-    (112, 112, 114),
-    (96, 97, 100),
-    (130, 128, 124),
-    (146, 142, 136),
-    (120, 114, 108),
-    (104, 104, 110),
-    (138, 138, 142),
-)
+# Roads and pavements: two ranges that overlap.
+_GREYS = ((104, 104, 107), (90, 91, 95), (114, 112, 109), (132, 129, 124), (102, 98, 94), (96, 96, 102), (82, 84, 88))
+_PAVED_GREYS = ((134, 131, 126), (150, 146, 139), (168, 162, 153), (160, 150, 138), (114, 113, 113), (142, 142, 146))
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ def compose(rng) -> tuple[Stage, Look]:
         ("canyon", "canyon", "street", "street", "suburb", "suburb", "park", "park", "plaza", "tee", "tee", "country")
     )
     half = d(2.6, 5.5) if style != "plaza" else d(3.0, 4.5)
-    wide = {"canyon": (1.0, 2.6), "plaza": (4.0, 9.0), "country": (0.4, 1.6)}.get(style, (1.4, 4.0))
+    wide = {"canyon": (1.0, 2.6), "plaza": (4.0, 9.0), "country": (0.4, 1.6)}.get(style, (1.6, 4.8))
     bend = d.pick((0.0, d(-0.0035, 0.0035), d(-0.0035, 0.0035)))
     end = d(16, 46) if style == "tee" else _FAR
     crossing = None
@@ -93,29 +87,29 @@ def compose(rng) -> tuple[Stage, Look]:
 
 def _camera(d: Draw, plan: Plan) -> Camera:
     place = d()
-    if place < 0.62:  # in one of the lanes
+    if place < 0.7:  # in one of the lanes
         x, yaw = d.pick((-0.5, 0.5)) * plan.half + d(-0.4, 0.4), d(-16, 16)
-    elif place < 0.8:  # on a pavement
+    elif place < 0.86:  # on a pavement
         side = d.pick((-1, 1))
         x, yaw = side * (plan.half + d(0.2, 0.75) * plan.pavement[side > 0]), -side * d(-6, 32)
     else:  # turning
         side = d.pick((-1, 1))
         x, yaw = side * d(0, 0.6) * plan.half, side * d(16, 38)
     yaw = yaw * pi / 180
-    height = d.pick((d(1.15, 1.6), d(1.3, 2.2), d(2.0, 3.4)))
-    return Camera(x, height, cos(yaw), sin(yaw), d(0.92, 1.65), d(0.29, 0.64), d(-0.05, 0.05))
+    height = d.pick((d(1.2, 1.6), d(1.3, 2.0), d(1.6, 2.6)))
+    return Camera(x, height, cos(yaw), sin(yaw), d(1.1, 1.65), d(0.25, 0.66), d(-0.05, 0.05))
 
 
 def _light(d: Draw) -> tuple[Light, dict]:
-    mood = d.pick(("sun", "sun", "sun", "haze", "overcast", "overcast", "dusk", "grey"))
+    mood = d.pick(("sun", "sun", "sun", "sun", "haze", "overcast", "overcast", "overcast", "dusk", "grey"))
     turn = d(0, 2 * pi)
     up = {"sun": d(0.4, 0.85), "dusk": d(0.22, 0.4)}.get(mood, d(0.5, 0.9))
     flat = (1 - up * up) ** 0.5
     sun = (flat * cos(turn), up, flat * sin(turn))
     fog = d.pick((d(0.0005, 0.003), d(0.002, 0.006), d(0.004, 0.014)))
     if mood == "sun":
-        strength, warm = d(0.5, 0.85), d(0.0, 0.12)
-        direct, ambient = (strength * (1 + warm), strength, strength * (1 - warm)), (0.47, 0.5, 0.56)
+        strength, warm = d(0.4, 0.65), d(0.0, 0.12)
+        direct, ambient = (strength * (1 + warm), strength, strength * (1 - warm)), (0.56, 0.59, 0.64)
         zenith, horizon, white = d.near((84, 136, 204), 20), d.near((188, 210, 228), 14), (250, 250, 248)
         cover = d(-0.5, 0.5)
     elif mood == "haze":
@@ -123,11 +117,11 @@ def _light(d: Draw) -> tuple[Light, dict]:
         zenith, horizon, white = d.near((160, 184, 208), 16), d.near((216, 216, 212), 12), (238, 236, 232)
         cover, fog = d(-0.2, 0.6), max(fog, d(0.006, 0.02))
     elif mood == "dusk":
-        direct, ambient = (0.62, 0.42, 0.26), (0.5, 0.46, 0.52)
+        direct, ambient = (0.62, 0.43, 0.28), (0.6, 0.55, 0.58)
         zenith, horizon, white = d.near((116, 126, 168), 16), d.near((236, 190, 150), 16), (246, 206, 176)
         cover = d(-0.3, 0.5)
     elif mood == "grey":
-        direct, ambient = (0.06, 0.06, 0.06), (0.62, 0.64, 0.68)
+        direct, ambient = (0.06, 0.06, 0.06), (0.72, 0.74, 0.78)
         zenith, horizon, white = d.near((128, 134, 142), 14), d.near((166, 170, 174), 14), (186, 188, 190)
         cover = d(0.0, 1.0)
     else:
@@ -140,13 +134,13 @@ def _light(d: Draw) -> tuple[Light, dict]:
     clouds = np.array(zenith, dtype=np.float32) * (1 - steps) + np.array(white, dtype=np.float32) * steps
     look = {
         "clouds": clouds.astype(np.float32),
-        "gain": (d(0.9, 1.1), d(0.98, 1.02), d(0.88, 1.1)),
-        "contrast": d(1.0, 1.22),
+        "gain": (d(0.92, 1.08), 1.0, d(0.9, 1.08)),
+        "contrast": d(1.02, 1.18),
         "vignette": d(0.0, 0.3),
-        "blur": d(0.0, 0.16),
-        "noise": d.pick((d(1.2, 3.0), d(2.0, 4.5))),
+        "blur": d(0.0, 0.12),
+        "noise": d.pick((d(0.6, 1.6), d(1.2, 2.6))),
     }
-    exposure = d(0.88, 1.3)
+    exposure = d(0.88, 1.26)
     look["gain"] = tuple(g * exposure for g in look["gain"])
     return Light(sun, direct, ambient, horizon, fog), look
 
@@ -176,16 +170,16 @@ def _box(x0: float, x1: float, z0: float, z1: float):
 
 def _paving(d: Draw):
     """Tile, texels a metre, colour, contrast. Roads and pavements draw from ranges that overlap: only the layout tells."""
-    tile = d.pick((texture.ASPHALT, texture.ASPHALT, texture.SLABS, texture.SLABS, texture.COBBLES))
+    tile = d.pick((texture.ASPHALT, texture.SLABS, texture.SLABS, texture.SLABS, texture.COBBLES))
     scale = {texture.ASPHALT: 30.0, texture.SLABS: d(40, 64), texture.COBBLES: 48.0}[tile]
-    return tile, scale, d.near(d.pick(_GREYS), 12), d(0.16, 0.34)
+    return tile, scale, d.near(d.pick(_PAVED_GREYS), 12), d(0.14, 0.3)
 
 
 def _ground(stage: Stage, d: Draw, plan: Plan) -> None:
     lit, half = stage.flat, plan.half
     paving = {"pavement": _paving(d)}
-    paving["road"] = (texture.ASPHALT, 30.0, d.near(d.pick(_GREYS), 12), d(0.14, 0.3)) if d.chance(0.82) else _paving(d)
-    if d.chance(0.25):  # the same stuff, a little darker or lighter
+    paving["road"] = (texture.ASPHALT, 30.0, d.near(d.pick(_GREYS), 10), d(0.1, 0.2)) if d.chance(0.9) else _paving(d)
+    if d.chance(0.12):  # the same stuff, a little darker or lighter
         tile, scale, rgb, contrast = paving["pavement"]
         paving["road"] = (tile, scale, d.near(rgb, 10), contrast)
 
@@ -212,10 +206,10 @@ def _ground(stage: Stage, d: Draw, plan: Plan) -> None:
         if plan.style in ("suburb", "country", "street") and plan.pavement[side > 0] > 2.4 and d.chance(0.45):
             a, b = sorted((side * (half + 0.3), side * (half + 1.1)))
             lay(_PAVED - 1, TREE, _ribbon(plan, a, b), d.near(grass, 8), texture.FOLIAGE, 40.0, 0.45)
-        kerb = d.near((150, 148, 144), 16)
-        a, b = sorted((side * half, side * (half + 0.16)))
+        kerb = d.near((168, 166, 160), 16)
+        a, b = sorted((side * half, side * (half + 0.2)))
         lay(_KERB, PAVEMENT, _ribbon(plan, a, b), kerb, texture.STONES, 40.0, 0.2)
-        a, b = sorted((side * (half - 0.1), side * half))
+        a, b = sorted((side * (half - 0.13), side * half))
         lay(_KERB - 1, PAVEMENT, _ribbon(plan, a, b), tuple(c * 0.55 for c in kerb), texture.STONES, 40.0, 0.2)
     road = [_ribbon(plan, -half + 0.1, half - 0.1)]
     if plan.crossing:

@@ -24,7 +24,7 @@ def tree(stage: Stage, d: Draw, x: float, z: float, autumn: bool = False, height
     """A trunk, branches and a crown of three layers of leaves: shade, body and the side in the light."""
     if not stage.camera.sees(x, z, 7.0):
         return
-    height = height or d(4.5, 11)
+    height = height or d(5.5, 12)
     conifer = d.chance(0.18)
     leaves = d.near(d.pick(_AUTUMN if autumn and not conifer else _LEAVES), 14)
     if conifer:
@@ -33,7 +33,7 @@ def tree(stage: Stage, d: Draw, x: float, z: float, autumn: bool = False, height
     thing = stage.thing(TREE, x, z, scale=26)
     rx, rz = stage.camera.cos, -stage.camera.sin
     foot = 0.13 + 0.018 * height
-    wide = height * (d(0.2, 0.26) if conifer else d(0.28, 0.42))
+    wide = height * (d(0.2, 0.26) if conifer else d(0.32, 0.46))
     low = height * (0.1 if conifer else d(0.22, 0.36))
     lean = d(-0.05, 0.05) * height
     sun_right = stage.light.sun[0] * rx + stage.light.sun[2] * rz
@@ -165,7 +165,7 @@ def lamp_post(stage: Stage, d: Draw, x: float, z: float, toward: float) -> None:
     height = d(4.5, 9)
     thing = stage.thing(POLE, x, z, countable=True)
     add, rgb = _sheet(stage, thing, x, z), d.near(d.pick(_METAL), 14)
-    radius = d(0.05, 0.085)
+    radius = d(0.075, 0.12)
     add([(-radius * 1.6, 0), (-radius * 1.4, 0.9), (radius * 1.4, 0.9), (radius * 1.6, 0)], rgb)
     _shaft(add, radius, height, rgb)
     if d.chance(0.7):
@@ -195,7 +195,7 @@ def traffic_light(stage: Stage, d: Draw, x: float, z: float) -> None:
     height = d(2.6, 3.6)
     pole = stage.thing(POLE, x, z, countable=True)
     rgb = d.near(d.pick(_METAL), 14)
-    _shaft(_sheet(stage, pole, x, z), 0.07, height, rgb)
+    _shaft(_sheet(stage, pole, x, z), 0.085, height, rgb)
     head = stage.thing(SIGN, x, z, countable=True, depth=pole.depth - 0.05)
     add = _sheet(stage, head, x, z)
     add([(-0.24, height - 0.75), (-0.24, height + 0.35), (0.24, height + 0.35), (0.24, height - 0.75)], (30, 32, 32))
@@ -212,10 +212,10 @@ def sign_post(stage: Stage, d: Draw, x: float, z: float) -> None:
     """A traffic sign on a thin post: disc, triangle, octagon-like or board."""
     if not stage.camera.sees(x, z, 2.0):
         return
-    height, size = d(2.1, 2.9), d(0.32, 0.46)
+    height, size = d(2.1, 2.9), d(0.38, 0.55)
     pole = stage.thing(POLE, x, z, countable=True)
     rgb = d.near((140, 142, 142), 18)
-    _shaft(_sheet(stage, pole, x, z), 0.05, height, rgb)
+    _shaft(_sheet(stage, pole, x, z), 0.06, height, rgb)
     plate = stage.thing(SIGN, x, z, countable=True, depth=pole.depth - 0.05)
     add = _sheet(stage, plate, x, z)
     red, white, blue = d.near((190, 34, 38), 12), d.near((232, 230, 224), 8), d.near((36, 84, 160), 12)
@@ -224,7 +224,7 @@ def sign_post(stage: Stage, d: Draw, x: float, z: float) -> None:
     def disc(radius, colour, y=height):
         add([(radius * c, y + radius * s) for c, s in CIRCLE], colour)
 
-    if kind == 5 or d.chance(0.12):  # the plain back of a sign
+    if kind == 5 or d.chance(0.2):  # the plain back of a sign
         disc(size, d.near((128, 130, 130), 14))
     elif kind == 0:
         disc(size, red)

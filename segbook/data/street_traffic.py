@@ -10,9 +10,12 @@ from segbook.data.street_people import bicyclist, pedestrian
 from segbook.data.street_render import Stage
 
 
-def _in_view(stage: Stage, x: float, z: float, margin: float = 0.9) -> bool:
-    right, ahead = stage.camera.to_camera(x, z)
-    return ahead > 2.5 and abs(right) < margin * 0.667 / stage.camera.focal * ahead
+def _in_view(stage: Stage, x: float, z: float) -> bool:
+    """Whether something standing there is seen down to its feet."""
+    c = stage.camera
+    right, ahead = c.to_camera(x, z)
+    aside = abs(right) < 0.6 / c.focal * ahead
+    return ahead > 2.5 and aside and c.horizon + c.focal * c.height / ahead < 1.0
 
 
 def _spot(stage: Stage, d: Draw, plan: Plan, offsets, reach, radius: float, sides=(-1, 1)):
@@ -38,7 +41,7 @@ def _park(stage: Stage, d: Draw, plan: Plan, x: float, z: float, heading, kind=N
 def traffic(stage: Stage, d: Draw, plan: Plan) -> None:
     """Cars: parked along or across, driving with and against the camera, crossing and turning."""
     flow = d.pick((-1, 1))  # the side on which cars drive away from the camera
-    reach, crossing = min(plan.end - 3, 60), plan.crossing
+    reach, crossing = min(plan.end - 3, 48), plan.crossing
 
     def clear(z, margin):
         return not (crossing and crossing[0] - margin < z < crossing[1] + margin)
@@ -79,18 +82,18 @@ def furniture(stage: Stage, d: Draw, plan: Plan) -> None:
     spacing = d(13, 28)
     for side in d.pick(((-1,), (1,), (-1, 1), (-1, 1), ())):
         z = d(3, 3 + spacing)
-        while z < min(50, end):
+        while z < min(42, end):
             objects.lamp_post(stage, d, plan.middle(z) + side * kerb, z, -side)
             z += spacing
     if plan.style != "canyon" and d.chance(0.55):
-        side, z, gap, tall = d.pick((-1, 1)), d(4, 12), d(6, 13), d(4, 9)
+        side, z, gap, tall = d.pick((-1, 1)), d(4, 12), d(7, 14), d(5, 9)
         while z < min(60, end):
             x, room = plan.middle(z) + side * (plan.half + 0.8), plan.pavement[side > 0] > 1.6
             if room and not (crossing and crossing[0] - 2 < z < crossing[1] + 2) and plan.take([(x, z)], 0.35):
                 objects.tree(stage, d, x, z, plan.autumn, tall * d(0.85, 1.15))
             z += gap
     for _ in range(d.pick((0, 1, 1, 2, 3))):
-        spot = _spot(stage, d, plan, (plan.half + 0.35, plan.half + 0.7), (4.5, 24), 0.2)
+        spot = _spot(stage, d, plan, (plan.half + 0.35, plan.half + 0.7), (4.5, 17), 0.2)
         if spot:
             objects.sign_post(stage, d, spot[0], spot[1])
     if crossing and d.chance(0.7) or d.chance(0.12):
@@ -121,15 +124,15 @@ def people(stage: Stage, d: Draw, plan: Plan) -> None:
         way = d.pick((-1, 1))
         return hx * way, hz * way
 
-    busy = d.pick((0, 1, 1, 2, 3, 5)) + (d.between(1, 4) if plan.style == "plaza" else 0)
+    busy = d.pick((1, 1, 2, 3, 3, 5)) + (d.between(1, 4) if plan.style == "plaza" else 0)
     for _ in range(busy):
         if d.chance(0.16):
-            spot = _spot(stage, d, plan, (0.0, plan.half), (6, 22), 0.3)
+            spot = _spot(stage, d, plan, (0.0, plan.half), (4.5, 13), 0.3)
             if spot:
                 pedestrian(stage, d, spot[0], spot[1], (float(d.pick((-1, 1))), 0.0))
             continue
         side = d.pick((-1, 1))
-        spot = _spot(stage, d, plan, (plan.half + 0.4, plan.edge(side) - 0.4), (3.5, 23), 0.3, (side,))
+        spot = _spot(stage, d, plan, (plan.half + 0.4, plan.edge(side) - 0.4), (3.5, 14), 0.3, (side,))
         if spot:
             x, z, _ = spot
             hx, hz = facing(z)
@@ -137,12 +140,15 @@ def people(stage: Stage, d: Draw, plan: Plan) -> None:
             x, z = x + 0.66 * hz + 0.1, z - 0.66 * hx
             if d.chance(0.3) and plan.take([(x, z)], 0.25):
                 pedestrian(stage, d, x, z, (hx, hz))
-    for _ in range(d.pick((0, 1, 1, 2))):
-        spot = _spot(stage, d, plan, (plan.half * 0.3, plan.half + 0.8), (4.2, 19), 0.6)
+    for _ in range(d.pick((0, 1, 1, 2, 2))):
+        spot = _spot(stage, d, plan, (plan.half * 0.3, plan.half + 0.8), (4.0, 13), 0.6)
         if spot:
             hx, hz = plan.tangent(spot[1])
             way = d.pick((-1, 1))
-            bicyclist(stage, d, spot[0], spot[1], (float(way), 0.12) if d.chance(0.2) else (hx * way, hz * way))
+            if d.chance(0.45):  # across the road or round a corner: seen from the side
+                angle = d(-0.4, 0.4)
+                hx, hz = cos(angle), sin(angle)
+            bicyclist(stage, d, spot[0], spot[1], (hx * way, hz * way))
 
 
 def bonnet(stage: Stage, d: Draw) -> None:
