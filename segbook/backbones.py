@@ -8,6 +8,8 @@ Sources: AlexNet (Krizhevsky et al., 2012) in its Caffe form, VGG-16 (Simonyan a
 2016), Xception (Chollet, 2017) as modified for DeepLab v3+ (Chen et al., 2018, figure 4).
 """
 
+from pathlib import Path
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -37,6 +39,11 @@ def pretrained_state(weights) -> dict[str, torch.Tensor]:
             f"{weights} could not be loaded ({error}). Download {weights.url} on a machine with a network and put the "
             f"file into {torch.hub.get_dir()}/checkpoints, or build the net without weights"
         ) from error
+
+
+def in_cache(weights) -> bool:
+    """Whether the file of a torchvision weight enum lies in torch's cache, so that no network is needed to load it."""
+    return (Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name).is_file()
 
 
 def require_plain(width: float, in_channels: int) -> None:

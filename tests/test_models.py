@@ -164,6 +164,13 @@ class TestFCN:
     def test_scores_start_at_zero(self):
         assert not small("fcn8s", padding=1)(torch.rand(1, 3, 64, 64)).any()
 
+    def test_fc_channels_and_batch_norm(self):
+        model = small("fcn8s", padding=1, batch_norm=True, fc_channels=512)
+        convolutions = [layer for layer in model.classifier if isinstance(layer, torch.nn.Conv2d)]
+        assert [layer.out_channels for layer in convolutions] == [32, 32] and model.score_fr.in_channels == 32
+        norms = [layer.num_features for layer in model.classifier if isinstance(layer, torch.nn.BatchNorm2d)]
+        assert norms == [32, 32]
+
     def test_at_once_scales_the_skips(self):
         assert small("fcn8s", at_once=True).scales == (0.01, 0.0001)
 

@@ -45,6 +45,7 @@ def pinned_environment(scratch: str | os.PathLike) -> dict[str, str | None]:
         "SEGBOOK_DATASET": None,
         "SEGBOOK_DATA": str(scratch / "data"),
         "SEGBOOK_RUNS": str(scratch / "runs"),
+        "TORCH_HOME": str(scratch / "torch"),  # no pretrained weights, as on a machine that has never loaded any
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",

@@ -31,9 +31,11 @@ class FCN(nn.Module):
     the first sees zeros from farther away.
     ``learned_upsampling`` lets the transposed convolutions learn; they start as bilinear interpolation.
     ``at_once`` multiplies pool4 by 0.01 and pool3 by 0.0001 before they are scored, which the paper needs to train the
-    8s net without stages. ``batch_norm`` (a departure) makes training from scratch possible. ``backbone`` "vgg16" or
-    "alexnet" (stride 32 and padding 100 only). ``backbone_weights``: torchvision's ``VGG16_Weights``; fc6 and fc7 are
-    taken over too.
+    8s net without stages. ``backbone`` "vgg16" or "alexnet" (stride 32 and padding 100 only). ``backbone_weights``:
+    torchvision's ``VGG16_Weights``; fc6 and fc7 are taken over too.
+
+    Two departures, for small nets without ImageNet weights: ``batch_norm`` after every convolution but the scores makes
+    training from scratch possible, and ``fc_channels`` (scaled by ``width`` like all channels) makes fc6 and fc7 lighter.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class FCN(nn.Module):
         stride=8,
         width=1.0,
         in_channels=3,
+        fc_channels=4096,
         backbone="vgg16",
         padding=100,
         learned_upsampling=False,
@@ -72,15 +75,15 @@ class FCN(nn.Module):
             self.backbone = VGG16(width=width, in_channels=in_channels, batch_norm=batch_norm, first_padding=padding)
             (*_, pool3, pool4, deep), kernel, self.crop = self.backbone.out_channels, 7, CROP_SCORES[stride]
 
-        fc = scaled(4096, width)
-        self.classifier = nn.Sequential(  # the fully connected layers, as convolutions
-            nn.Conv2d(deep, fc, kernel, padding=0 if self.cropped else kernel // 2),  # fc6
-            nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
-            nn.Conv2d(fc, fc, 1),  # fc7
-            nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
-        )
+        fc = scaled(fc_channels, width)
+
+        def fully_connected(in_channels, kernel_size):  # as a convolution
+            padding = 0 if self.cropped else kernel_size // 2
+            layers = [nn.Conv2d(in_channels, fc, kernel_size, padding=padding)]
+            layers += [nn.BatchNorm2d(fc)] if batch_norm else []
+            return [*layers, nn.ReLU(inplace=True), nn.Dropout(dropout)]
+
+        self.classifier = nn.Sequential(*fully_connected(deep, kernel), *fully_connected(fc, 1))  # fc6 and fc7
         he_initialise(self.classifier)
 
         def upsample(factor, kernel_size):
@@ -147,8 +150,9 @@ class FCN(nn.Module):
     def load_torchvision(self, state: dict[str, torch.Tensor]) -> None:
         """Copy torchvision's VGG-16: convolutions as they are, fc6 and fc7 reshaped into convolutions."""
         self.backbone.load_torchvision(state)
+        fc6, fc7 = (layer for layer in self.classifier if isinstance(layer, nn.Conv2d))
         with torch.no_grad():
-            for ours, theirs in ((self.classifier[0], "classifier.0"), (self.classifier[3], "classifier.3")):
+            for ours, theirs in ((fc6, "classifier.0"), (fc7, "classifier.3")):
                 ours.weight.copy_(state[f"{theirs}.weight"].reshape(ours.weight.shape))
                 ours.bias.copy_(state[f"{theirs}.bias"])
 

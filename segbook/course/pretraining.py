@@ -1,0 +1,90 @@
+"""What stands in for ImageNet when there is no network: a VGG-16 that has learnt to name small crops of the scenes.
+
+The paper of FCN, like those of DeepLab, starts from a classifier that has seen a million photographs. The course runs
+offline, so its nets on VGG-16 start from a classifier of its own where they need one.
+"""
+
+import os
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segbook.backbones import VGG16
+from segbook.data.augment import normalize
+
+SIDE = 32  # of a crop, in pixels: VGG-16 makes one cell of it
+
+
+def crops_around(dataset, each: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """``each`` crops a class whose middle pixel has that class: uint8 [n, 3, 32, 32] and their classes, int64 [n].
+
+    Fewer where a class has fewer such pixels. Void is no class.
+    """
+    images, masks = dataset.tensors()
+    half, generator = SIDE // 2, torch.Generator().manual_seed(seed)
+    middle, crops, names = masks[:, half : 1 - half, half : 1 - half], [], []
+    for k in range(dataset.num_classes):
+        places = (middle == k).nonzero()
+        for n, top, left in places[torch.randperm(len(places), generator=generator)[:each]].tolist():
+            crops.append(images[n, :, top : top + SIDE, left : left + SIDE])
+            names.append(k)
+    return torch.stack(crops), torch.tensor(names)
+
+
+class VGG16Classifier(nn.Module):
+    """VGG-16 with batch norm, and one linear layer from its last cell to K classes: [N, 3, 32, 32] to [N, K]."""
+
+    def __init__(self, num_classes: int, width: float):
+        super().__init__()
+        self.backbone = VGG16(width=width, batch_norm=True)
+        self.classifier = nn.Linear(self.backbone.out_channels[-1], num_classes)
+
+    def forward(self, x):
+        return self.classifier(self.backbone(x)[-1].flatten(1))
+
+
+def learn_names(net: nn.Module, crops: Tensor, names: Tensor, epochs: int, learning_rate: float, seed: int = 0) -> None:
+    """Train a classifier in place on ``crops`` uint8 [n, 3, h, w] with classes ``names`` [n]; it ends in eval mode."""
+    device, batches = next(net.parameters()).device, -(-len(crops) // 64)
+    net.to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.AdamW(net.parameters(), learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, epochs=epochs, steps_per_epoch=batches)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # for dropout
+        for _ in range(epochs):
+            for batch in torch.randperm(len(crops), generator=generator).split(64):
+                x, y = normalize(crops[batch]), names[batch]
+                if torch.rand(1, generator=generator) < 0.5:
+                    x = x.flip(3)
+                optimizer.zero_grad()
+                F.cross_entropy(net(x.to(device, memory_format=torch.channels_last)), y.to(device)).backward()
+                optimizer.step()
+                schedule.step()
+    net.eval()
+
+
+def vgg16_classifier(run, dataset, width: float, *, each: int = 200, epochs: int = 10) -> VGG16Classifier:
+    """The classifier that knows the crops of ``dataset``: trained from seed 0, or loaded when that was done before.
+
+    Which seed a segmentation net later starts from does not change it, as ImageNet's weights do not change either.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = VGG16Classifier(dataset.num_classes, width).to(run.device)
+    crops, names = crops_around(dataset, each)
+    # What the crops hold decides the result: the sum stands for the data in the file's name.
+    path = run.checkpoint("vgg16-crops", width, epochs, len(dataset), int(crops.long().sum()), names.tolist())
+    if path.exists():
+        net.load_state_dict(torch.load(path, map_location=run.device, weights_only=True))
+        return net.eval()
+    learn_names(net, crops, names, epochs, learning_rate=1e-2)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        torch.save(net.state_dict(), partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return net
