@@ -91,7 +91,7 @@ QUICK = Profile(
     width={"unet": 0.125, **dict.fromkeys(_FCN, 0.125), "*": 0.25},
     recipe={
         "unet": replace(_QUICK_RECIPE, steps=750, batch_size=4),
-        "segnet": replace(_QUICK_RECIPE, steps=450, batch_size=4),
+        "segnet": replace(_QUICK_RECIPE, steps=400, batch_size=4),
         # Chapter 06 trains nine of them: many small batches teach more in the same time than few large ones.
         **dict.fromkeys(_FCN, replace(_QUICK_RECIPE, steps=300, batch_size=4, learning_rate=5e-3)),
         "*": _QUICK_RECIPE,
