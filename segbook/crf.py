@@ -1,8 +1,8 @@
-"""The fully connected CRF: every pixel talks to every other one, the louder the more alike they are in place and colour.
+"""The fully connected CRF: every pixel talks to every other, the louder the more alike they are in place and colour.
 
 The energy of a labelling x is Σ_i −log P_i(x_i) + Σ_{i<j} [x_i ≠ x_j] Σ_m w_m k_m(f_i, f_j), with Gaussian kernels
-k(f_i, f_j) = exp(−|f_i − f_j|²/2) of features f: position / σ_xy (smoothness) and the same with colour / σ_rgb (appearance).
-Source: Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", arXiv 1210.5644.
+k(f_i, f_j) = exp(−|f_i − f_j|²/2) of features f: position / σ_xy (smoothness), and also colour / σ_rgb (appearance).
+Source: Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials" (2011).
 """
 
 import math
@@ -78,8 +78,8 @@ def mean_field(probabilities: Tensor, kernels, iterations: int) -> Tensor:
         minus_energy = minus_unary
         for weight, kernel in kernels:
             message = kernel(q)  # message passing
-            # Compatibility transform: against label l counts the sum of the messages of all other labels. As Q sums to one,
-            # that is a number equal for all l, which the local update cancels, minus the message of l.
+            # Compatibility transform: against label l counts the sum of the messages of all other labels. As Q sums to
+            # one, that is a number equal for all l, which the local update cancels, minus the message of l.
             minus_energy = torch.add(minus_energy, message, alpha=weight)
         q = local_update(minus_energy)
     return q
@@ -87,7 +87,7 @@ def mean_field(probabilities: Tensor, kernels, iterations: int) -> Tensor:
 
 @dataclass(frozen=True)
 class DenseCRF:
-    """``crf(image uint8 [3, H, W], probabilities [K, H, W]) -> probabilities [K, H, W]`` that follow the picture's edges.
+    """``crf(image uint8 [3, H, W], probabilities [K, H, W]) -> probabilities [K, H, W]`` with the picture's edges.
 
     ``iterations`` of mean field; ``method`` "exact" (all pairs, in time (H·W)², for small pictures) or "lattice" (nearly the
     same, in time H·W); ``normalisation``: see :func:`normalised`. Image and probabilities (float32, or float64 for more

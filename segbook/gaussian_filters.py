@@ -15,7 +15,7 @@ class AllPairs:
     """The exact sum over all N² pairs. Worked off in blocks of rows, 1 MB each: memory grows with N, time with N².
 
     ``query`` and ``key`` [N, d+2] are made so that query_i · key_j = −|f_i − f_j|²/2. The sum is thus attention without the
-    softmax's division: ``F.scaled_dot_product_attention(query, key, values, scale=1)`` is sum / (sum for values of 1).
+    softmax's division: ``F.scaled_dot_product_attention(query, key, values, scale=1)`` is it over the sum for ones.
     """
 
     def __init__(self, features: Tensor):
@@ -30,12 +30,12 @@ class AllPairs:
 
     def __call__(self, values: Tensor) -> Tensor:
         rows = max(1, 2**18 // len(self.key))
-        # e^-60 stands for what far pairs send, which is less: computing numbers near the smallest float is slow.
+        # e^-60 stands in for all that is less: computing with numbers near the smallest float is slow.
         return torch.cat([(block @ self.key.T).clamp_(min=-60).exp_() @ values for block in self.query.split(rows)])
 
 
 class PermutohedralLattice:
-    """Nearly the sum of :class:`AllPairs`, in time N·d², whatever the standard deviations.
+    """Nearly a constant times the sum of :class:`AllPairs`, in time N·d²; the constant cancels when it is normalised.
 
     The lattice tiles the space of the features with simplices of d+1 vertices. A pixel hands its values to the vertices
     around it (splat), the M vertices that got something mix with their neighbours (blur), and the pixel reads its sum
@@ -55,14 +55,16 @@ class PermutohedralLattice:
         elevated = torch.stack([total, *elevated])  # [d+1, N]
         # The simplex around a pixel: a vertex nearby, of coordinates divisible by d+1, and the ranks of the remainders.
         cell = (elevated / (d + 1)).round()
+        spans = ((d + 1) * (cell.amax(dim=1) - cell.amin(dim=1) + 7)).tolist()[:d]  # of coordinates, with room outside
+        if not (max(spans) < 2**18 and math.prod(spans) < 2**62):
+            raise ValueError("the features span too many cells of the lattice: use a larger sigma_xy or sigma_rgb")
         rest, rank = elevated - (d + 1) * cell, cell.sum(dim=0).repeat(d + 1, 1)
         for i in range(d + 1):
             for j in range(i + 1, d + 1):
                 rank[i] += rest[i] < rest[j]
                 rank[j] += rest[i] >= rest[j]
-        wrap = (
-            rank / (d + 1)
-        ).floor()  # where rounding left the plane, ranks lie outside 0..d: shift to the vertex on it
+        # Where rounding left the plane, ranks lie outside 0..d: shift to a vertex on it.
+        wrap = (rank / (d + 1)).floor()
         cell, rank = cell - wrap, (rank - (d + 1) * wrap).long()
         axes = torch.arange(d + 1, device=rank.device)[:, None].expand_as(rank)
         axes = torch.empty_like(rank).scatter_(0, d - rank, axes)  # the axes of each pixel, smallest remainder first
@@ -70,11 +72,8 @@ class PermutohedralLattice:
         weights = rest - rest.roll(1, dims=0)  # barycentric coordinates: the pixel as a mean of its d+1 vertices
         weights[0] += 1
 
-        # Number the vertices, with room outside, so that a step along one of the d+1 axes adds a constant to the number.
+        # Number the vertices so that a step along one of the d+1 axes adds a constant to the number.
         corner = (d + 1) * (cell[:d] - cell[:d].amin(dim=1, keepdim=True) + 2)
-        spans = (corner.amax(dim=1) + 2 * (d + 1)).tolist()
-        if not (max(spans) < 2**18 and math.prod(spans) < 2**62):
-            raise ValueError("the features span too many cells of the lattice: use a larger sigma_xy or sigma_rgb")
         strides = [math.prod(map(int, spans[:i])) for i in range(d)]
         steps = torch.tensor([sum(strides) - (d + 1) * stride for stride in [*strides, 0]], device=rank.device)
         first = sum(coordinate.long() * stride for coordinate, stride in zip(corner, strides))
@@ -88,9 +87,7 @@ class PermutohedralLattice:
         self.splat_pixels, self.splat_weights = (order // (d + 1)).int(), weights[order]
         self.splat_starts = F.pad(count.cumsum(0), (1, 0)).int()
         self.slice_vertices = torch.empty_like(order).scatter_(0, order, vertex).view(-1, d + 1).int()
-        self.slice_weights = weights.view(-1, d + 1) / (
-            1 + 2.0**-d
-        )  # the blur adds up to a little more than the Gaussian
+        self.slice_weights = weights.view(-1, d + 1) / (1 + 2.0**-d)
         self.neighbours = torch.full((d + 1, missing + 1, 3), missing, dtype=torch.int32, device=rank.device)
         self.neighbours[:, :, 1] = torch.arange(missing + 1, device=rank.device)
         for neighbours, step in zip(self.neighbours, steps):  # columns: vertex before, itself, vertex after
