@@ -24,15 +24,15 @@ SPREAD = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4
 
 
 def places(image, before, ways: dict) -> Figure:
-    """A picture, its edges, and what comes back of them after pooling, by each of ``ways`` (title → map [H, W])."""
+    """A picture, its edges, and what comes back of them after pooling, by two ``ways`` (title → map [H, W])."""
     maps = {"the picture": None, "its edges": before, **ways}
     height, width = np.shape(before)
-    fig = plots.figure(9, 9 / len(maps) * height / width + 0.45)
-    for ax, (title, values) in zip(fig.subplots(1, len(maps)), maps.items()):
+    fig = plots.figure(8, 8 * height / width + 0.7)
+    for ax, (title, values) in zip(fig.subplots(2, 2).flat, maps.items()):
         if values is None:
             plots.image(ax, image)
         else:
-            ax.imshow(values, cmap="magma", vmin=0, vmax=float(np.max(before)))
+            ax.imshow(values, cmap="magma", vmin=0, vmax=float(np.asarray(before).max()))
         _bare(ax, title)
     return fig
 
@@ -131,7 +131,7 @@ def step_in_words(step: int, example: str) -> str:
             )
         )
     equal = sum(int(x[0, 0][cell]) == value for cell in _window_cells(window))
-    tie = f" Of {equal} equal ones the first in reading order counts." if equal > 1 else ""
+    tie = f" Of {equal} equal ones the first counts." if equal > 1 else ""
     return (
         f"Window {window}: the maximum is {value}, at row {row}, column {column}: "
         f"index {row}·4 + {column} = {index}.{tie}"
@@ -168,20 +168,6 @@ def decoder_stages(stages) -> Figure:
             ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
             _bare(ax, title if row == 0 else "")
         axes[0].set_ylabel(name, fontsize=9)
-    return fig
-
-
-def close_up(image, mask, predictions: dict, palette, window, ignore_index: int) -> Figure:
-    """A detail of one scene: picture, truth, and each prediction. ``window``: (top, left, height, width) in pixels."""
-    top, left, high, wide = window
-    cut = (slice(top, top + high), slice(left, left + wide))
-    panels = {"picture": plots.picture(image)[cut], "truth": plots.paint(mask, palette, ignore_index)[cut]}
-    panels |= {name: plots.paint(labels, palette, ignore_index)[cut] for name, labels in predictions.items()}
-    fig = plots.figure(9, 9 / len(panels) * high / wide + 0.85)
-    for ax, (title, pixels) in zip(fig.subplots(1, len(panels)), panels.items()):
-        ax.imshow(pixels, interpolation="nearest")
-        _bare(ax, title)
-    plots.legend(fig, palette=palette, present=[np.asarray(m)[cut] for m in (mask, *predictions.values())])
     return fig
 
 
@@ -238,11 +224,11 @@ def balancing(plain, balanced, classes, share, measure: str = "accuracy of the c
     ax.set_yticks(range(len(names)), names)
     ax.set(xlim=(-2, 102), ylim=(-0.6, len(names) - 0.4), xlabel=measure)
     ax.grid(False, axis="y")
-    ax.legend(
+    fig.legend(
         handles=[Line2D([], [], marker="o", linestyle="none", color=plots.CYCLE[6], label="without weights"),
                  Line2D([], [], color=plots.CYCLE[2], label="with weights: up"),
                  Line2D([], [], color=plots.CYCLE[1], label="with weights: down")],
-        loc="lower right",
+        loc="outside upper right", ncols=3,
     )  # fmt: skip
     return fig
 
