@@ -1,7 +1,7 @@
 """Make what README.md shows from the project itself: the course map, and the picture of scenes with their predictions.
 
-    python tools/readme.py map        # rewrite the course map between its markers
-    python tools/readme.py picture    # train the quick U-Net and draw data/sample/readme.png
+``python tools/readme.py map`` rewrites the course map between its markers; ``python tools/readme.py picture`` trains the net
+of chapter 00 and draws data/sample/readme.png.
 """
 
 import argparse
@@ -30,14 +30,14 @@ def with_map(text: str) -> str:
 
 
 def draw_picture(target: Path) -> None:
-    """Three Street scenes with truth and the quick U-Net's prediction, after the training of chapter 00."""
+    """Three Street scenes with truth, prediction and errors, after the training of chapter 00."""
     import segbook as sb
 
     run = sb.setup()
     sb.plots.style()
     train, test = run.load("train"), run.load("test")
-    model, recipe = run.model("unet", train.num_classes), run.recipe("unet")
-    sb.fit(model, train, None, recipe, checkpoint=run.checkpoint("unet", recipe))
+    model, recipe = run.model("fcn8s", train.num_classes), run.recipe("fcn8s", steps=900)
+    sb.fit(model, train, None, recipe, checkpoint=run.checkpoint("readme", recipe))
     images, masks = test.tensors()
     some = [3, 8, 14]
     fig = sb.plots.segmentation_grid(images[some], masks[some], sb.predict(model, images[some]), dataset=test)

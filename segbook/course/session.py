@@ -32,6 +32,15 @@ class Run:
         options.setdefault("count", self.profile.count_for(self.dataset, split))
         return segbook.data.load(self.dataset, split, **options)
 
+    @property
+    def judged_by(self) -> str:
+        """The split that scores are taken on: "test", or "val" where a real data set came without its test pictures."""
+        try:
+            segbook.data.load(self.dataset, "test", count=1)
+        except (segbook.data.DataNotFound, ValueError):
+            return "val"
+        return "test"
+
     def model(self, name: str, num_classes: int, *, width: float | None = None, seed: int | None = None, **options):
         """Build a model of the registry at the profile's width and with its options, on the device, from this run's seed.
 

@@ -29,5 +29,5 @@ def certainty(dataset, index, probabilities, threshold):
     right.imshow(palette[shown.numpy()], interpolation="nearest")
     right.set_axis_off()
     certain = 100 * kept.float().mean().item()
-    right.set_title(f"{certain:.0f} % certain enough, {100 * accuracy:.0f} % of these right" if scored.any() else "nothing")
+    right.set_title(f"{certain:.0f} % kept, {100 * accuracy:.0f} % of it right" if scored.any() else "nothing kept")
     return fig
