@@ -411,7 +411,9 @@ class Payload:
 
 
 @pytest.mark.parametrize(
-    "content", [{"weights": torch.zeros(3)}, [1, 2], {"format": Payload()}, torch.zeros(2)], ids=str
+    "content",
+    [{"weights": torch.zeros(3)}, [1, 2], {"format": Payload()}, torch.zeros(2)],
+    ids=["state dict", "list", "code", "tensor"],
 )
 def test_a_foreign_file_is_refused_and_runs_no_code(tmp_path, monkeypatch, content):
     monkeypatch.chdir(tmp_path)
