@@ -2,9 +2,9 @@
 
 from collections import Counter
 
+import matplotlib
 import numpy as np
 import torch
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -96,7 +96,7 @@ def _things(scene, numbers, stuff) -> np.ndarray:
         inside = scene.instances == number
         label = scene.instance_classes[number]
         if stuff is None:
-            out[inside] = 255 * np.array(to_rgb(CYCLE[order % 7]))
+            out[inside] = 255 * np.array(matplotlib.colormaps["tab20"](order % 20)[:3])
         else:
             own = DRIVING_PALETTE[label]
             out[inside] = own + (255 - own) * (0.0, 0.45, 0.22, 0.6)[met[label] % 4]
@@ -361,8 +361,10 @@ def lost_to_shift(table: dict, classes=DRIVING_CLASSES, palette=DRIVING_PALETTE,
             ax.plot(steps, curve, color=INK, lw=4.2, zorder=3)  # a dark rim, for colours that are bright on white
         ax.plot(steps, curve, color=palette[label] / 255 if strong else PALE, lw=2.8 if strong else 1.5,
                 zorder=4 if strong else 2)  # fmt: skip
-        if strong:
-            ax.text(steps[-1] + 0.1, curve[-1], name, va="center")
+    height = 0.0
+    for end, name in sorted((curves[classes.index(name)][-1], name) for name in named):
+        height = max(end, height + 0.075)  # names of curves that end close together stand above each other
+        ax.text(steps[-1] + 0.1, height, name, va="center")
     ax.set(xlabel="label map moved to the right (pixels)", ylabel="IoU with itself", ylim=(0, 1.02), xticks=steps)
     ax.set_xlim(steps[0], steps[-1] + 1.4)
     return fig
