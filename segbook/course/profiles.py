@@ -93,7 +93,7 @@ QUICK = Profile(
         "unet": replace(_QUICK_RECIPE, steps=750, batch_size=4),
         "segnet": replace(_QUICK_RECIPE, steps=400, batch_size=4),
         # Chapter 06 trains nine of them: many small batches teach more in the same time than few large ones.
-        **dict.fromkeys(_FCN, replace(_QUICK_RECIPE, steps=300, batch_size=4, learning_rate=5e-3)),
+        **dict.fromkeys(_FCN, replace(_QUICK_RECIPE, steps=220, batch_size=4, learning_rate=5e-3)),
         "*": _QUICK_RECIPE,
     },
     options=_FROM_SCRATCH | {"segnet": _SMALL_SEGNET} | dict.fromkeys(_FCN, _FROM_SCRATCH["fcn8s"] | _SMALL_FC),
