@@ -278,6 +278,7 @@ def test_check_finds_what_is_wrong_with_an_output(output, complaint, tmp_path):
         ("Title", "does not begin with a card"),
         ("# Title\n[next](01_gone.ipynb)", "links to 01_gone.ipynb, which does not exist"),
         ("# Title\n[up](#nowhere)", "links to #nowhere"),
+        ("# Title\n## Course map\n[up](#course-map)", "links to #course-map"),
         ("# Title\n![](../README.md)", "picture without alt text"),
         ("# Title\n" + "word " * 3001, "words of prose, at most 3000"),
     ],

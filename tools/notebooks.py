@@ -361,7 +361,7 @@ def _prose_cell(cell: NotebookNode, path: Path, notebook: NotebookNode) -> list[
             found.append(f"links to {file}, which does not exist")
         elif anchor and other.suffix == ".ipynb":
             headings = _headings(notebook if not file else nbformat.read(other, as_version=4))
-            if anchor.lower() not in headings:
+            if anchor not in headings:
                 found.append(f"links to #{anchor}, and no heading has this name")
     for tag in re.findall(r"<img\b[^>]*>", text):
         if not re.search(r"\balt=[\"'][^\"']+", tag):
@@ -370,14 +370,13 @@ def _prose_cell(cell: NotebookNode, path: Path, notebook: NotebookNode) -> list[
 
 
 def _headings(notebook: NotebookNode) -> set[str]:
-    """The anchors of a notebook, in lower case: JupyterLab's keep the capitals, GitHub's do not."""
+    """The anchors of a notebook as JupyterLab makes them: the heading with its capitals, spaces turned to hyphens."""
     names = set()
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             for heading in re.findall(r"^#+\s+(.+?)\s*$", cell.source, re.MULTILINE):
-                name = heading.lower().replace(" ", "-")
-                names |= {name, re.sub(r"[^\w-]", "", name)}
-            names |= {name.lower() for name in re.findall(r"<a\b[^>]*\b(?:id|name)=[\"']([^\"']+)", cell.source)}
+                names.add(re.sub(r"[*`]", "", heading).replace(" ", "-"))
+            names |= set(re.findall(r"<a\b[^>]*\b(?:id|name)=[\"']([^\"']+)", cell.source))
     return names
 
 
