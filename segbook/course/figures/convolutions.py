@@ -501,7 +501,8 @@ def cost_against_time(names, macs, milliseconds) -> Figure:
     )
     for number, (name, x, y) in enumerate(zip(names, macs, milliseconds)):
         colour = plots.CYCLE[number % 7]
-        ax.scatter(x, y, s=80, marker="osD^vPX<>"[number % 9], color=colour, edgecolor="white", zorder=3, label=name)
+        shape = dict(marker="osD^vPX<>"[number % 9], facecolor="none", edgecolor=colour)  # hollow: a hidden one shows
+        ax.scatter(x, y, s=90, **shape, linewidth=1.8, zorder=3, label=name)
     ax.set(xscale="log", yscale="log", xlabel="million MACs (computed)", ylabel="milliseconds (measured)")
     fig.legend(loc="outside right center")
     return fig

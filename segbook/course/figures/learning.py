@@ -169,7 +169,7 @@ def calmed(x, y, truth, fits) -> Figure:
         _road_axes(upper)
         weights = np.asarray(weights)
         lower.bar(np.arange(1, len(weights) + 1), np.abs(weights), color=CURVE)
-        lower.set(yscale="log", ylim=(1e-3, 3e3), xlabel="power of $x$")
+        lower.set(yscale="log", ylim=(1e-3, 3e3), xlabel="power of $x$", xticks=[1, 4, 8, 12])
     axes[0, 0].set_ylabel("offset $y$ (m)")
     axes[1, 0].set_ylabel("size of the weight, log")
     axes[0, 0].legend(loc="lower right", fontsize=8)

@@ -143,7 +143,7 @@ def activation_gallery(x, functions: dict, derivatives: dict, softmax):
         axes.plot(_array(x), _array(derivatives[name]), "--", label="$f'(x)$", linewidth=1.5)
         bounded = name in ("sigmoid", "tanh")
         axes.set(title=name, ylim=(-1.25, 1.25) if bounded else (-1.25, 3.2))
-    for column, (name, line) in enumerate(zip(("$s_1$", "$s_2$", "$s_3$"), ("-", "--", ":"))):
+    for column, (name, line) in enumerate(zip(("$p_1$", "$p_2$", "$p_3$"), ("-", "--", ":"))):
         panels[8].plot(_array(x), _array(softmax)[:, column], line, label=name)
     panels[8].set(title="softmax of $(x,\\ 1,\\ 0.1)$", ylim=(-0.1, 1.25))
     panels[8].legend(ncols=3, loc="upper left", columnspacing=0.8, handlelength=1.4)
@@ -265,7 +265,8 @@ def training_and_mistakes(losses, images, predictions, labels):
     axes.plot(np.arange(1, len(losses) + 1), losses, linewidth=1.2)
     axes.set(title="Training loss", xlabel="step", ylabel="cross-entropy of the batch", yscale="log")
     wrong = torch.nonzero(predictions != labels).flatten().tolist()
-    right.suptitle(f"Mistakes on the test pictures: {min(8, len(wrong))} of {len(wrong)}", fontsize=11)
+    title = f"{len(wrong)} mistakes on {len(labels)} test pictures" + (", the first 8" if len(wrong) > 8 else "")
+    right.suptitle(title, fontsize=11)
     for number, panel in enumerate(right.subplots(1 if len(wrong) <= 4 else 2, 4).ravel()):
         panel.axis("off")
         panel.set_anchor("N")
