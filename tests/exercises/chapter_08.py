@@ -2,7 +2,7 @@
 
 WRONG = {
     "output_size": [
-        ("return size - 184", r"input of 300 with 4 levels, which does not fit.*expected 0, got 116"),
+        ("return size - 184", r"input of 140 with 4 levels, which does not fit.*expected 0, got -44"),
         (
             "for _ in range(levels):\n    size = (size - 4) // 2\nsize -= 4\n"
             "for _ in range(levels):\n    size = 2 * size - 4\nreturn size",
