@@ -279,7 +279,7 @@ def training_and_mistakes(losses, images, predictions, labels):
 
 
 def feature_maps(picture, stages: dict, count: int = 12):
-    """A picture [H, W] and the first ``count`` channels after each stage; ``stages``: label → maps [C, H, W].
+    """A picture [H, W] and the ``count // 2`` channels of each stage that answer most; ``stages``: label → maps [C, H, W].
 
     Every map has its own brightness scale, from no response (dark) to its strongest (bright).
     """
