@@ -18,6 +18,12 @@ def scaled(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
+def require_picture_size(height: int, width: int) -> None:
+    """Raise ValueError for pictures below 32x32 pixels: at the stride of a classifier nothing would be left of them."""
+    if min(height, width) < 32:
+        raise ValueError(f"images must be at least 32x32 pixels, got {height}x{width}")
+
+
 class ConvNormAct(nn.Sequential):
     """Convolution, batch normalisation, ReLU: the block most nets after 2015 are made of.
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from segbook.backbones import VGG16, pretrained_state, require_plain
-from segbook.layers import he_initialise, resize, scaled
+from segbook.layers import he_initialise, require_picture_size, resize, scaled
 
 #: Kernel, rate and maps of fc6 in the paper's table 2 (field of view); "large" is DeepLab-LargeFOV.
 FIELDS_OF_VIEW = {
@@ -87,6 +87,5 @@ class DeepLabV1(nn.Module):
         return self.fc8(torch.cat(maps, dim=1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if min(x.shape[-2:]) < 32:
-            raise ValueError(f"images must be at least 32x32 pixels, got {x.shape[-2]}x{x.shape[-1]}")
+        require_picture_size(*x.shape[-2:])
         return resize(self.scores(x), x.shape[-2:])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from segbook.backbones import VGG16, ResNet, pretrained_state, require_plain
-from segbook.layers import he_initialise, resize, scaled
+from segbook.layers import he_initialise, require_picture_size, resize, scaled
 
 #: Rates of the paper's two pyramids (section 3.2).
 ASPP_SMALL, ASPP_LARGE = (2, 4, 8, 12), (6, 12, 18, 24)
@@ -94,8 +94,7 @@ class DeepLabV2(nn.Module):
         return self.classifier(self.backbone(x)[-1])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if min(x.shape[-2:]) < 32:
-            raise ValueError(f"images must be at least 32x32 pixels, got {x.shape[-2]}x{x.shape[-1]}")
+        require_picture_size(*x.shape[-2:])
         return resize(self.scores(x), x.shape[-2:])
 
 

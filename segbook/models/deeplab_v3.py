@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from segbook.backbones import Bottleneck, ResNet, pretrained_state, require_output_stride, require_plain
-from segbook.layers import ASPP, ConvNormAct, he_initialise, resize, scaled
+from segbook.layers import ASPP, ConvNormAct, he_initialise, require_picture_size, resize, scaled
 
 #: Rates of the pyramid by output stride: halving the stride doubles the rates, so that they span the same pixels.
 ASPP_RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
@@ -73,8 +73,7 @@ class DeepLabV3(nn.Module):
         return self.classifier(self.neck(self.backbone(x)[-1]))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if min(x.shape[-2:]) < 32:
-            raise ValueError(f"images must be at least 32x32 pixels, got {x.shape[-2]}x{x.shape[-1]}")
+        require_picture_size(*x.shape[-2:])
         return resize(self.scores(x), x.shape[-2:])
 
 

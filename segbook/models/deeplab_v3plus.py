@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from segbook.backbones import ResNet, Xception65, pretrained_state, require_output_stride, require_plain
-from segbook.layers import ASPP, ConvNormAct, SeparableConv2d, he_initialise, resize, scaled
+from segbook.layers import ASPP, ConvNormAct, SeparableConv2d, he_initialise, require_picture_size, resize, scaled
 from segbook.models.deeplab_v3 import ASPP_RATES
 
 
@@ -100,6 +100,5 @@ class DeepLabV3Plus(nn.Module):
         return self.classifier(features)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if min(x.shape[-2:]) < 32:
-            raise ValueError(f"images must be at least 32x32 pixels, got {x.shape[-2]}x{x.shape[-1]}")
+        require_picture_size(*x.shape[-2:])
         return resize(self.scores(x), x.shape[-2:])

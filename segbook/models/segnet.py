@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from segbook.backbones import VGG16_STAGES
-from segbook.layers import BilinearConvTranspose2d, he_initialise, resize, scaled
+from segbook.layers import BilinearConvTranspose2d, he_initialise, require_picture_size, resize, scaled
 
 BASIC_STAGES = ((64, 1),) * 4  # maps and convolutions of each stage, as VGG16_STAGES
 
@@ -106,8 +106,7 @@ class SegNet(nn.Module):
         return nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if min(x.shape[-2:]) < 32:
-            raise ValueError(f"images must be at least 32x32 pixels, got {x.shape[-2]}x{x.shape[-1]}")
+        require_picture_size(*x.shape[-2:])
         return self.decode(*self.encode(x))
 
     def encode(self, x):

@@ -9,7 +9,7 @@ its last up-convolution and so 31,100,354).
 import torch
 from torch import nn
 
-from segbook.layers import ConvNormAct, center_crop, he_initialise, scaled
+from segbook.layers import ConvNormAct, center_crop, he_initialise, require_picture_size, scaled
 
 
 class UNet(nn.Module):
@@ -93,8 +93,7 @@ class UNet(nn.Module):
     def check_size(self, height, width):
         """Refuse sizes at which the two paths could not meet, and name one that works."""
         if self.padding == "same":
-            if min(height, width) < 32:
-                raise ValueError(f"images must be at least 32x32 pixels, got {height}x{width}")
+            require_picture_size(height, width)
             return
         for name, size in (("height", height), ("width", width)):
             if not self.fits(size):
