@@ -1,4 +1,4 @@
-"""The command line: ``python -m segbook doctor | run | train | predict | data | editions | version``.
+"""The command line: ``python -m segbook doctor | run | train | leaderboard | predict | data | editions | version``.
 
 Each command imports what it needs when it runs, so that training and predicting need neither Jupyter nor matplotlib.
 An error that the user can do something about is one line on stderr: exit code 2 for a wrong command, 1 for a failure.
@@ -93,6 +93,9 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--width", type=_factor, help="factor on the number of channels, 1 is the paper's net")
     sub.add_argument("--size", type=_size, metavar="HxW", help="image size, such as 96x128 (default: the profile's)")
     sub.add_argument("--out", type=Path, help="folder for model.pt and scores.json (default: runs/train/…)")
+
+    sub = command("leaderboard", leaderboard, "print our scores of the full profile beside published ones")
+    sub.add_argument("--dataset", default="camvid", help="data set (default: camvid)")
 
     sub = command("predict", predict, "label every image of a folder with a trained network")
     sub.add_argument("model", type=Path, metavar="MODEL", help="model.pt from `segbook train`")
@@ -273,6 +276,16 @@ def _write_text(path: Path, text: str) -> None:
 
     with replacing(path) as file:
         file.write(text.encode())
+
+
+# --- leaderboard ------------------------------------------------------------------------------------------------------
+
+
+def leaderboard(options) -> int:
+    from segbook.course import leaderboard
+
+    print(leaderboard.text(_require("data set", options.dataset, segbook.data.NAMES)))
+    return 0
 
 
 # --- predict ----------------------------------------------------------------------------------------------------------
