@@ -288,10 +288,10 @@ class XceptionBlock(nn.Module):
                 SeparableConv2d(before, after, stride=unit_stride, dilation=rate, order=order, norm_eps=1e-3)
             )
             before = after
-        self.shortcut = None
+        self.shortcut, self.stride = None, stride
         if shortcut == "conv":
             self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, channels[-1], 1, stride, bias=False), nn.BatchNorm2d(channels[-1], eps=1e-3)
+                nn.Conv2d(in_channels, channels[-1], 1, bias=False), nn.BatchNorm2d(channels[-1], eps=1e-3)
             )
         self.add = shortcut != "none"
 
@@ -301,7 +301,9 @@ class XceptionBlock(nn.Module):
             y = unit(y)
             kept = y if number == 1 else kept
         if self.add:
-            y = y + (x if self.shortcut is None else self.shortcut(x))
+            # A strided 1x1 convolution reads every second cell. They are picked before it, because oneDNN 3.13 crashes
+            # in the backward pass of narrow strided ones (fewer than 16 channels, channels-last).
+            y = y + (x if self.shortcut is None else self.shortcut(x[..., :: self.stride, :: self.stride]))
         return (y, kept) if low_level else y
 
 
