@@ -19,6 +19,10 @@ WORKERS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/installed
+# The site and the slides need no PyTorch: their packages live in an environment of their own.
+SITE_VENV := .venv-site
+SITE_STAMP := $(SITE_VENV)/installed
+DATA ?=
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 VERSION := import sys; print("%d.%d.%d" % sys.version_info[:3])
@@ -32,13 +36,17 @@ endif
 endif
 endif
 
-.PHONY: help course test lab bench student clean rebuild
+.PHONY: help course test lab bench student site slides offline test-browser clean rebuild
 
 help:
 	@echo "make course    run every chapter; executed copies and an index go to runs/"
 	@echo "make test      style check, unit tests, and every notebook against its stored outputs"
 	@echo "make lab       open JupyterLab on the course map"
 	@echo "make student   write the student, solution and clean editions to build/editions/"
+	@echo "make site      build the course as a static web site in build/site/"
+	@echo "make slides    write slides of every chapter to build/slides/"
+	@echo "make offline   put wheels and course into build/offline/, to install without a network (DATA=folder takes data along)"
+	@echo "make test-browser   move every live figure in JupyterLab in Chromium"
 	@echo "make bench     run the side-by-side benchmarks"
 	@echo "make clean     remove what was generated: runs/, build/, caches (data/ and .venv/ stay)"
 	@echo
@@ -97,6 +105,26 @@ bench: $(STAMP)
 	else \
 	  echo "There are no benchmarks in tests/benchmarks/."; \
 	fi
+
+$(SITE_STAMP): requirements-site.txt $(STAMP)
+	@rm -f $@
+	$(PY) -m venv --clear $(SITE_VENV)
+	$(SITE_VENV)/bin/python -m pip install --disable-pip-version-check -r requirements-site.txt
+	@touch $@
+
+site: $(SITE_STAMP)
+	$(SITE_VENV)/bin/python tools/make_site.py build/site
+
+slides: $(SITE_STAMP)
+	$(SITE_VENV)/bin/python tools/make_slides.py build/slides
+
+offline: $(STAMP)
+	$(PY) tools/offline.py build/offline $(if $(DATA),--data "$(DATA)")
+
+# Needs Chromium (CHROMIUM=path, default /usr/bin/chromium); says so when it is not there.
+test-browser: $(STAMP)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-browser.txt
+	$(PY) -m pytest tests/browser -p no:xdist -rs
 
 clean:
 	rm -rf runs build dist site .cache .pytest_cache .ruff_cache .hypothesis .coverage
