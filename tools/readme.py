@@ -1,7 +1,7 @@
-"""Make what README.md shows from the project itself: the course map, and the picture of scenes with their predictions.
+"""Make what README.md shows from the project itself: the course map, the ledger, the picture of scenes and predictions.
 
-``python tools/readme.py map`` rewrites the course map between its markers; ``python tools/readme.py picture`` trains the net
-of chapter 00 and draws data/sample/readme.png.
+``python tools/readme.py map`` and ``… ledger`` rewrite these tables between their markers; ``… picture`` trains the net of
+chapter 00 and draws data/sample/readme.png.
 """
 
 import argparse
@@ -9,24 +9,33 @@ import re
 import sys
 from pathlib import Path
 
-from segbook.course import course_map
+from segbook.course import course_map, ledger
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-BEGIN, END = "<!-- course map: made by tools/readme.py -->", "<!-- end of course map -->"
+
+
+def with_table(text: str, name: str, table: str) -> str:
+    """README's text with ``table`` between the markers of this name. Raises ValueError when they are missing."""
+    begin, end = f"<!-- {name}: made by tools/readme.py -->", f"<!-- end of {name} -->"
+    new, count = re.subn(
+        re.escape(begin) + r".*?" + re.escape(end), lambda _: f"{begin}\n{table}\n{end}", text, flags=re.DOTALL
+    )
+    if count != 1:
+        raise ValueError(f"README.md must hold the markers {begin!r} and {end!r} once")
+    return new
 
 
 def with_map(text: str) -> str:
-    """README's text with the current course map between the markers. Raises ValueError when they are missing."""
-    new, count = re.subn(
-        re.escape(BEGIN) + r".*?" + re.escape(END),
-        lambda _: f"{BEGIN}\n{course_map.markdown('notebooks/')}\n{END}",
-        text,
-        flags=re.DOTALL,
-    )
-    if count != 1:
-        raise ValueError(f"README.md must hold the markers {BEGIN!r} and {END!r} once")
-    return new
+    """README's text with the current course map."""
+    return with_table(text, "course map", course_map.markdown("notebooks/"))
+
+
+def with_ledger(text: str, rows=None) -> str:
+    """README's text with the current ledger; ``rows`` are those of ``ledger.rows()``, computed here when not given."""
+    summary, _, *table = ledger.markdown(rows).splitlines()
+    folded = ["<details><summary>" + summary + "</summary>", "", *table, "", "</details>"]
+    return with_table(text, "ledger", "\n".join(folded))
 
 
 def draw_picture(target: Path) -> None:
@@ -48,11 +57,13 @@ def draw_picture(target: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["map", "picture"])
-    if parser.parse_args().what == "map":
-        README.write_text(with_map(README.read_text(encoding="utf-8")), encoding="utf-8")
-    else:
+    parser.add_argument("what", choices=["map", "ledger", "picture"])
+    what = parser.parse_args().what
+    if what == "picture":
         draw_picture(ROOT / "data" / "sample" / "readme.png")
+    else:
+        rewrite = with_map if what == "map" else with_ledger
+        README.write_text(rewrite(README.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
 
 
