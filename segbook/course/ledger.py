@@ -323,8 +323,8 @@ def segnet_facts() -> list[Fact]:
         return 4 * math.log(2) / loss(torch.zeros(1, 2, 1, 2), torch.tensor([[[0, 1]]])).item()
 
     return [
-        Fact("SegNet", "parameters, as later papers print them", 29.5, "arXiv 1611.09326, table 3", lambda: millions("segnet", 11), digits=1,
-             unit="M",
+        Fact("SegNet", "parameters, as later papers print them", 29.5, "arXiv 1611.09326, table 3",
+             lambda: millions("segnet", 11), digits=1, unit="M",
              departs="29,449,355 with every bias; that table rounds up", known=29.4),
         Fact("SegNet", "parameters", 29_449_355, "released net segnet, counted", lambda: count("segnet", 11)),
         Fact("SegNet", "convolutions of encoder, decoder", (13, 13), f"{paper}, section 3", convolutions),
