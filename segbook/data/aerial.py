@@ -36,9 +36,7 @@ def site(seed: int, number: int, frames: int = 4) -> list[tuple[np.ndarray, np.n
     """
     seed, number, frames = map(operator.index, (seed, number, frames))
     if min(seed, number) < 0 or frames < 1:
-        raise ValueError(
-            f"seed and number are 0 or greater and frames at least 1, not {seed}, {number} and {frames}"
-        )
+        raise ValueError(f"seed and number are 0 or greater and frames at least 1, not {seed}, {number} and {frames}")
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((_STREAM, seed, number))))
     # The land is drawn for six frames at least, so that asking for fewer of them does not change it.
     land = _Land(rng, FRAME[0] + SWAY, FRAME[1] + STEP * (max(frames, 6) - 1))
@@ -210,7 +208,7 @@ class _Land:
         self.lay((top > 0.02).astype(np.float32), self.look.wood + (light + self.smooth(2, 10))[..., None])
 
     def roads(self) -> list:
-        """One or two roads. Returns for each its distance map, and its direction: along ``u`` or along ``v``."""
+        """One or two roads. Returns of each (half its width, the place along it, the place across it)."""
         rng, laid = self.rng, []
         for across, chance in ((True, 1.0), (False, 0.8)):
             if rng.random() > chance:
@@ -225,14 +223,14 @@ class _Land:
             self.lay(_ramp(half + 2 - distance) * np.float32(0.5), self.look.crops[0] * 0.9)  # verge
             worn = self.smooth(12, 9) + self.smooth(2, 8) - 8 * _ramp(1 - distance)
             self.lay(strip, self.look.road + worn[..., None])
-            laid.append((distance, half, along, beside - middle + bend))
+            laid.append((half, along, beside - middle + bend))
         return laid
 
     def houses(self, roads: list) -> None:
         """Houses with gabled roofs along the roads, in hamlets of a few."""
         rng, gables = self.rng, []
         free = (self.labels != WATER).astype(np.uint8)
-        for distance, half, along, offset in roads:
+        for half, along, offset in roads:
             for start in rng.uniform(along.min(), along.max(), 3 + len(roads)):
                 for k in range(int(rng.integers(1, 5))):
                     long, short = rng.uniform(4.2, 7.2), rng.uniform(2.8, 4.2)

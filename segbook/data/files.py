@@ -95,16 +95,20 @@ def some(names, limit: int = 5) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
-def pair_files(image_folder: Path, label_folder: Path) -> list[tuple[str, Path, Path]]:
+def pair_files(
+    image_folder: Path, label_folder: Path, label_suffixes: tuple[str, ...] = IMAGE_SUFFIXES
+) -> list[tuple[str, Path, Path]]:
     """Pair pictures and label maps by file stem: a list of (stem, picture, label map) in natural order of the stem.
 
+    ``label_suffixes`` says which files of ``label_folder`` are label maps.
     Raises ``BadData`` when a folder is empty, a picture has no label map or the reverse, or a label map is a JPEG.
     """
     images = files_by_stem(image_folder)
     if not images:
         raise BadData(f"{image_folder} holds no pictures ({', '.join(IMAGE_SUFFIXES)})")
-    every_label = files_by_stem(label_folder)
-    lossy = [path.name for path in every_label.values() if path.suffix.lower() not in LABEL_SUFFIXES]
+    every_label = files_by_stem(label_folder, label_suffixes)
+    lossless = (*LABEL_SUFFIXES, *set(label_suffixes).difference(IMAGE_SUFFIXES))
+    lossy = [path.name for path in every_label.values() if path.suffix.lower() not in lossless]
     if lossy:
         raise BadData(
             f"{label_folder}: {some(lossy)}: this format changes pixel values, so it cannot hold labels; "

@@ -1,28 +1,47 @@
-"""Your own pictures: a folder of images and label maps with the same file names.
+"""Your own pictures: a folder of images and label files with the same file names.
 
-Two layouts are understood:
+Layouts that are understood:
 
-- **One set.** ``image/`` and ``label/`` (or ``images/`` with ``labels/`` or ``masks/``). Every fifth pair in file order
-  (of fewer than five the last) is the split ``val``, the rest ``train``; the split ``all`` is everything.
+- **One set.** ``image/`` and ``label/`` (or ``images/`` with ``labels/`` or ``masks/``). ``splits.csv`` beside them, a
+  line ``name,split`` for each picture, says which belong to ``train``, ``val`` and so on. Without it every fifth pair in
+  file order (of fewer than five the last) is ``val``, the rest ``train``. The split ``all`` is everything.
 - **Split by hand.** ``train/`` and ``trainannot/``, ``val/`` and ``valannot/``, or any other word and the same word with
   ``annot``.
+- **LabelMe.** Pictures with a JSON of the same name beside each, in ``image/``, ``images/`` or the folder itself.
 
-A label map is a grey or palette PNG (or another lossless format) with one number a pixel. ``classes.txt`` beside the
-folders names the classes, one a line in the order of the numbers 0, 1, 2, …; or every line starts with the number in
-the files and then the name (``255 foreground``). A line named ``void`` marks pixels to ignore. Blank lines and lines
-that start with ``#`` are skipped. 255 is ignored unless ``classes.txt`` gives it another meaning.
+Labels are one of three things, the same for the whole folder:
 
-Without ``classes.txt`` all label maps are looked through once: numbers 0 … K-1 become ``class 0`` … ``class K-1``,
-and maps of nothing but 0 and 255 become ``background`` and ``foreground``.
+- **Numbers**: a grey or palette PNG (or another lossless format) with one number a pixel. ``classes.txt`` names the
+  classes, one a line in the order of the numbers 0, 1, 2, …; or every line starts with the number in the files and then
+  the name (``255 foreground``). 255 is ignored unless ``classes.txt`` gives it another meaning. Without ``classes.txt``
+  all label maps are looked through once: numbers 0 … K-1 become ``class 0`` … ``class K-1``, and maps of nothing but 0
+  and 255 become ``background`` and ``foreground``.
+- **Colours**: a PNG in colours; every line of ``classes.txt`` is then ``RED GREEN BLUE NAME``.
+- **Polygons**: LabelMe's JSON files. ``classes.txt`` names the labels. What no shape covers is ``background`` where that
+  is among the classes, else ignored.
+
+In ``classes.txt`` a line named ``void`` marks pixels to ignore; blank lines and lines that start with ``#`` are skipped.
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from segbook.data.annotations import Colours, Numbers, Polygons
 from segbook.data.dataset import SegmentationDataset
-from segbook.data.files import BadData, DataNotFound, FileSource, label_table, pair_files, read_label_values, some
+from segbook.data.files import (
+    IMAGE_SUFFIXES,
+    BadData,
+    DataNotFound,
+    label_table,
+    pair_files,
+    read_image,
+    read_label_values,
+    some,
+)
+from segbook.data.splits import read_splits
 from segbook.data.voc2012 import bit_palette
 from segbook.progress import progress
 
@@ -30,60 +49,166 @@ VOID = 255
 _ONE_SET = (("image", "label"), ("images", "labels"), ("images", "masks"))
 
 
+@dataclass(frozen=True)
+class OwnFiles:
+    """Pairs of picture and label file, read when asked for. ``reader`` is one of ``segbook.data.annotations``."""
+
+    pairs: list[tuple[str, Path, Path]]
+    reader: Numbers | Colours | Polygons
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self.pairs]
+
+    def where(self, index: int) -> str:
+        """What to call this pair in a message."""
+        return str(self.pairs[index][1])
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Picture uint8 [H, W, 3] and class indices uint8 [H, W]; ``BadData`` names the file that does not fit."""
+        _, image_path, label_path = self.pairs[index]
+        image, labels = read_image(image_path, upright=True), self.reader.read(label_path)
+        if image.shape[:2] != labels.indices.shape:
+            height, width = labels.indices.shape
+            raise BadData(
+                f"{label_path}: the label map is {height}x{width} (height x width), "
+                f"its picture {image_path.name} is {image.shape[0]}x{image.shape[1]}"
+            )
+        if labels.unknown:
+            raise BadData(
+                f"{label_path}: {self.reader.what} outside the classes: {some(labels.unknown)}; "
+                f"allowed are {some(self.reader.allowed, limit=30)}"
+            )
+        return image, labels.indices.astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a folder holds: ``places`` [(split or "", folder of pictures, folder of labels)], and ``suffixes`` of labels."""
+
+    places: list[tuple[str, Path, Path]]
+    suffixes: tuple[str, ...]
+
+
 def read(split: str, folder: Path, size: tuple[int, int] | None) -> SegmentationDataset:
     """Open one split of the folder. Raises ``DataNotFound`` or ``BadData`` with what was found and what is expected."""
-    if not folder.is_dir():
-        raise DataNotFound(f"there is no folder {folder}; pass root= with the folder that holds your pictures")
-    splits = _splits(folder)
-    if not splits:
-        here = some((path.name for path in sorted(folder.iterdir())), limit=10)
-        raise DataNotFound(
-            f"{folder} holds neither image/ and label/ nor train/ and trainannot/. It holds: {here or 'nothing'}. "
-            f"data/README.md shows how to lay the files out."
-        )
+    found = layout(folder)
+    splits = _splits(folder, found)
     if split not in splits:
         raise ValueError(f"{folder} has no split {split!r}; choose one of: {', '.join(splits)}")
-    classes, table = _classes(folder, [label for pairs in splits.values() for _, _, label in pairs])
-    palette = np.concatenate([bit_palette(len(classes)), bit_palette(256)[255:]])
-    return SegmentationDataset(
-        "folder", split, FileSource(splits[split], table, upright=True), classes, palette, VOID, size
+    label_files = [label for pairs in splits.values() for _, _, label in pairs]
+    classes, palette, reader = reader_for(folder, found, label_files)
+    return SegmentationDataset("folder", split, OwnFiles(splits[split], reader), classes, palette, VOID, size)
+
+
+def layout(folder: Path) -> Layout:
+    """Find the pictures and the labels. Raises ``DataNotFound`` with what is there instead."""
+    if not folder.is_dir():
+        raise DataNotFound(f"there is no folder {folder}; pass root= with the folder that holds your pictures")
+    for images, labels in _ONE_SET:
+        if (folder / images).is_dir() and (folder / labels).is_dir():
+            return Layout([("", folder / images, folder / labels)], _suffixes(folder / labels))
+    labels = sorted(path for path in folder.glob("*annot") if path.is_dir())
+    places = [(label.name.removesuffix("annot"), label) for label in labels]
+    if places := [(name, folder / name, label) for name, label in places if (folder / name).is_dir()]:
+        return Layout(places, _suffixes(*(label for _, _, label in places)))
+    for place in (folder / "image", folder / "images", folder):
+        if place.is_dir() and _suffixes(place) == (".json",):
+            return Layout([("", place, place)], (".json",))
+    here = some((path.name for path in sorted(folder.iterdir())), limit=10)
+    raise DataNotFound(
+        f"{folder} holds neither image/ and label/ nor train/ and trainannot/. It holds: {here or 'nothing'}. "
+        f"data/README.md shows how to lay the files out."
     )
 
 
-def _splits(folder: Path) -> dict[str, list[tuple[str, Path, Path]]]:
-    """The pairs of every split of the folder; empty when the layout is none of ours."""
-    for images, labels in _ONE_SET:
-        if (folder / images).is_dir() and (folder / labels).is_dir():
-            pairs = pair_files(folder / images, folder / labels)
-            held_back = pairs[4::5] or pairs[1:][-1:]
-            train = [pair for pair in pairs if pair not in held_back]
-            return {"train": train, "val": held_back, "all": pairs} if held_back else {"all": pairs}
-    labels = sorted(path for path in folder.glob("*annot") if path.is_dir())
-    images = [path.with_name(path.name.removesuffix("annot")) for path in labels]
-    return {image.name: pair_files(image, label) for image, label in zip(images, labels) if image.is_dir()}
+def _suffixes(*folders: Path) -> tuple[str, ...]:
+    """Which files are labels: JSON if there is one, else pictures."""
+    found = any(path.suffix.lower() == ".json" for folder in folders for path in folder.iterdir())
+    return (".json",) if found else IMAGE_SUFFIXES
 
 
-def _classes(folder: Path, label_files: list[Path]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names of the classes, and the table from the numbers in the files to the class indices."""
-    listing = folder / "classes.txt"
+def _splits(folder: Path, found: Layout) -> dict[str, list[tuple[str, Path, Path]]]:
+    """The pairs of every split of the folder."""
+    every = {name: pair_files(images, labels, found.suffixes) for name, images, labels in found.places}
+    if "" not in every:
+        return every
+    pairs = every[""]
+    listing = folder / "splits.csv"
     if listing.is_file():
-        named = _read_listing(listing)
-    else:
+        by_name = {name: pair for pair in pairs for name in pair[:1]}
+        parts = read_splits(listing)
+        if missing := [name for names in parts.values() for name in names if name not in by_name]:
+            raise BadData(f"{listing} names pictures that are not there: {some(missing)}")
+        return {**{part: [by_name[name] for name in names] for part, names in parts.items()}, "all": pairs}
+    held_back = pairs[4::5] or pairs[1:][-1:]
+    train = [pair for pair in pairs if pair not in held_back]
+    return {"train": train, "val": held_back, "all": pairs} if held_back else {"all": pairs}
+
+
+def reader_for(folder: Path, found: Layout, label_files: list[Path]):
+    """Names of the classes, their palette uint8 [K + 1, 3], and the reader of the label files."""
+    listing = folder / "classes.txt"
+    if not listing.is_file():
+        if found.suffixes == (".json",):
+            raise BadData(f"{folder}: write {listing} with the name of a class on each line; LabelMe files need it")
         named = _derive(folder, label_files)
-    classes = tuple(name for name in named.values() if name != "void")
+        return _by_number(listing, named)
+    lines = _lines(listing)
+    coloured = [re.fullmatch(r"([0-9]+)[\s,]+([0-9]+)[\s,]+([0-9]+)[\s,]+(.+)", line) for line in lines]
+    if found.suffixes == (".json",):
+        return _by_name(listing, lines)
+    if lines and all(coloured):
+        return _by_colour(listing, [(tuple(map(int, match.groups()[:3])), match[4]) for match in coloured])
+    return _by_number(listing, _read_listing(listing))
+
+
+def _by_number(listing: Path, named: dict[int, str]):
+    classes = _class_names(listing, named.values())
+    indices = {value: classes.index(name) if name != "void" else VOID for value, name in named.items()}
+    palette = np.concatenate([bit_palette(len(classes)), bit_palette(256)[255:]])
+    return classes, palette, Numbers(label_table({VOID: VOID, **indices}))
+
+
+def _by_colour(listing: Path, entries: list[tuple[tuple[int, int, int], str]]):
+    classes = _class_names(listing, [name for _, name in entries])
+    colours = {colour: classes.index(name) if name != "void" else VOID for colour, name in entries}
+    if len(colours) < len(entries) or any(max(colour) > 255 for colour in colours):
+        raise BadData(f"{listing}: every colour stands there once, three numbers from 0 to 255")
+    void = next((colour for colour, name in entries if name == "void"), (0, 0, 0))
+    palette = [colour for colour, name in entries if name != "void"]
+    return classes, np.array([*palette, void], dtype=np.uint8), Colours(colours)
+
+
+def _by_name(listing: Path, lines: list[str]):
+    if len(set(lines)) < len(lines):
+        raise BadData(f"{listing}: every name stands there once")
+    classes = _class_names(listing, lines)
+    indices = {name: classes.index(name) if name != "void" else VOID for name in lines}
+    palette = np.concatenate([bit_palette(len(classes)), bit_palette(256)[255:]])
+    return classes, palette, Polygons(indices, indices.get("background", VOID))
+
+
+def _class_names(listing: Path, names) -> tuple[str, ...]:
+    classes = tuple(name for name in names if name != "void")
     if not 1 <= len(classes) <= 255:
         raise BadData(f"{listing}: from 1 to 255 classes can be told apart; got {len(classes)}")
-    indices = {value: classes.index(name) if name != "void" else VOID for value, name in named.items()}
-    return classes, label_table({VOID: VOID, **indices})
+    if len(set(classes)) < len(classes):
+        raise BadData(f"{listing}: every number and every name may stand there once")
+    return classes
 
 
-def _read_listing(listing: Path) -> dict[int, str]:
-    """Number in the files -> class name, as ``classes.txt`` tells it."""
+def _lines(listing: Path) -> list[str]:
     try:
         lines = [line.strip() for line in listing.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
         raise BadData(f"{listing} is not a UTF-8 text file") from error
-    lines = [line for line in lines if line and not line.startswith("#")]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _read_listing(listing: Path) -> dict[int, str]:
+    """Number in the files -> class name, as ``classes.txt`` tells it."""
+    lines = _lines(listing)
     numbered = [re.fullmatch(r"([0-9]+)\s+(.+)", line) for line in lines]
     if lines and all(numbered):
         entries = [(int(match[1]), match[2]) for match in numbered]
