@@ -14,12 +14,17 @@ from torch import Tensor
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def cross_entropy(ignore_index: int = -100, class_weights: Tensor | None = None) -> Loss:
+def cross_entropy(
+    ignore_index: int = -100, class_weights: Tensor | None = None, mean: Callable[[Tensor], Tensor] | None = None
+) -> Loss:
     """Mean of -w_c log p_c over the pixels that are not void, c being the true class of a pixel.
 
     ``class_weights`` [K] defaults to ones. The mean divides by the sum of the weights of the counted pixels, as PyTorch
     does (Caffe-SegNet divides by their number, which only changes the scale). A batch in which no pixel counts has the
     loss 0 and gradients of 0: ``torch.nn.CrossEntropyLoss`` gives nan there, which would end a training run.
+
+    ``mean`` is for processes that share a batch (``segbook.parallel``): it averages a number over them. Each then divides
+    by the mean sum of weights instead of its own, and the mean of their losses is that of the whole batch.
     """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -30,6 +35,7 @@ def cross_entropy(ignore_index: int = -100, class_weights: Tensor | None = None)
         total = F.cross_entropy(logits.float(), target, weights, ignore_index=ignore_index, reduction="sum")
         valid = target != ignore_index
         count = valid.sum() if weights is None else (weights[target.where(valid, 0)] * valid).sum()
+        count = count if mean is None else mean(count)
         # Nothing counted means total is 0 too, so any divisor but 0 will do.
         return total / count.where(count > 0, 1)
 

@@ -18,6 +18,7 @@ from zipfile import BadZipFile, ZipFile
 import torch
 from torch import Tensor, nn
 
+from segbook import parallel
 from segbook.data.augment import Augment, normalize
 from segbook.layers import center_crop
 from segbook.losses import cross_entropy, median_frequency_weights
@@ -86,14 +87,16 @@ class Recipe:
 class History:
     """What happened during training: ``loss`` and ``learning_rate`` of each step, ``validation`` [(step, mIoU)].
 
-    ``seconds`` of training (validation included) add up over interruptions. ``resumed_from`` is the step at which a
-    checkpoint was taken up: 0 for training from the start, all steps for training that was only loaded.
+    ``seconds`` of training (validation included) add up over interruptions; ``validation_seconds`` are those of them that
+    went into scoring. ``resumed_from`` is the step at which a checkpoint was taken up: 0 for training from the start, all
+    steps for training that was only loaded.
     """
 
     loss: list[float] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
     validation: list[tuple[int, float]] = field(default_factory=list)
     seconds: float = 0.0
+    validation_seconds: float = 0.0
     resumed_from: int = 0
 
     @property
@@ -129,7 +132,9 @@ def explain_out_of_memory(batch_size: str):
 
 
 @explain_out_of_memory("recipe.batch_size")
-def fit(model, train, val, recipe, *, checkpoint=None, save_every=None, device=None, loss=None, progress=True):
+def fit(
+    model, train, val, recipe, *, checkpoint=None, save_every=None, device=None, loss=None, compile=False, progress=True
+):
     """Train ``model`` in place on the data set ``train`` and return the :class:`History`; the model ends in eval mode.
 
     ``val`` (or None) is scored at the end and every ``recipe.validate_every`` steps. ``checkpoint`` (a path) makes this
@@ -137,18 +142,21 @@ def fit(model, train, val, recipe, *, checkpoint=None, save_every=None, device=N
     that is damaged or belongs to another model, recipe or data set. It is saved every ``save_every`` steps (by default
     50, or twenty times a run if that is rarer). ``loss(logits, target)`` replaces the weighted cross-entropy. The model
     maps images [N, 3, H, W] to logits [N, K, h, w]; where h, w are smaller than H, W (unpadded convolutions), the target
-    is cropped to its centre. Raises FloatingPointError when the loss is no longer a finite number.
+    is cropped to its centre. ``compile`` trains through ``torch.compile``. Where ``torchrun`` started several processes,
+    each of them takes its share of every batch. Raises FloatingPointError when the loss is no longer a finite number.
     """
     device = default_device(device)
+    team = parallel.team()  # this process alone, unless torchrun started several
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     model.to(device, memory_format=layout)
     images, masks = (tensor.to(device) for tensor in train.tensors())
     order = batch_order(len(images), recipe).to(device)
     optimizer = make_optimizer(model, recipe)
     keeper = Checkpoint(checkpoint, fingerprint(model, train, recipe, loss))
-    loss = loss or cross_entropy(train.ignore_index, class_weights(train, recipe))
+    loss = loss or cross_entropy(train.ignore_index, class_weights(train, recipe), team.mean)
     save_every = save_every or max(50, recipe.steps // 20)
     history = keeper.load(model, optimizer)
+    network = team.spread(compile_net(model, device) if compile else model)
     started = time.perf_counter() - history.seconds
     bar = progress_bar(total=recipe.steps, initial=history.steps, description="Training", disable=not progress)
 
@@ -159,11 +167,12 @@ def fit(model, train, val, recipe, *, checkpoint=None, save_every=None, device=N
             batch, target = images[order[step]], masks[order[step]]
             if recipe.augment:
                 batch, target = recipe.augment(batch, target, train.ignore_index, generator)
+            batch, target = team.share(batch, target)
             batch = normalize(batch).contiguous(memory_format=layout)
             with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision and device.type == "cuda"):
-                logits = checked(model(batch), batch, train.num_classes)
+                logits = checked(network(batch), batch, train.num_classes)
                 value = loss(logits, center_crop(target, logits.shape[-2:]))
-            history.loss.append(finite(value, step, train, order[step]))
+            history.loss.append(finite(team.mean(value), step, train, order[step]))
             history.learning_rate.append(set_learning_rate(optimizer, learning_rate(recipe, step)))
             optimizer.zero_grad()
             value.backward()
@@ -260,6 +269,22 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * factor
 
 
+def compile_net(model: nn.Module, device: torch.device) -> nn.Module:
+    """``torch.compile(model)``, after a try on something small: what is missing then shows within seconds.
+
+    Raises ValueError with the reason where PyTorch cannot compile here.
+    """
+    try:
+        torch.compile(lambda x: 2 * x + 1)(torch.ones(3, device=device))
+    except Exception as error:  # what a missing compiler or an unsupported Python raises differs between releases
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"torch.compile does not work here: {reason} (it needs a C++ compiler for the CPU, Triton for CUDA); "
+            "train without it, which gives the same net more slowly"
+        ) from error
+    return torch.compile(model)
+
+
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> float:
     for group in optimizer.param_groups:
         group["lr"] = rate
@@ -292,9 +317,12 @@ def finite(value: Tensor, step: int, train, batch: Tensor) -> float:
 
 
 def validate(model: nn.Module, val, history: History, device: torch.device) -> None:
-    """Score the validation set, if there is one and this step has no score yet."""
-    if val is not None and (not history.validation or history.validation[-1][0] < history.steps):
-        history.validation.append((history.steps, evaluate(model, val, device=device).mean_iou))
+    """Score the validation set, if there is one and this step has no score yet; in a team the first process does it."""
+    if val is None or not parallel.team().leads or (history.validation and history.validation[-1][0] == history.steps):
+        return
+    started = time.perf_counter()
+    history.validation.append((history.steps, evaluate(model, val, device=device).mean_iou))
+    history.validation_seconds += time.perf_counter() - started
 
 
 @contextlib.contextmanager
@@ -352,8 +380,11 @@ class Checkpoint:
         return history
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, history: History) -> None:
-        """Write the state to another name first and rename it, so that a kill never leaves half a checkpoint."""
-        if self.path is None:
+        """Write the state to another name first and rename it, so that a kill never leaves half a checkpoint.
+
+        Of several processes that train together, the first writes.
+        """
+        if self.path is None or not parallel.team().leads:
             return
         state = {
             "format": self.FORMAT,
