@@ -220,9 +220,22 @@ class ResNet(nn.Module):
     unchanged in every second (fourth) cell of the dense one, which is torchvision's rule too. With
     ``multi_grid=(1, 2, 4)`` the blocks of the last stage have the base rate (2 at output stride 16, 4 at 8) times these
     numbers (DeepLab v3, section 3.2.2). ``weights``: torchvision's enums. 23,508,032 and 42,500,160 parameters.
+
+    ``zero_init_residual`` (torchvision's name) sets the scale of the last batch norm of every block to zero, so that the
+    blocks start as the identity: without ImageNet weights a short training then gets much farther.
     """
 
-    def __init__(self, name="resnet50", *, width=1.0, in_channels=3, output_stride=32, multi_grid=None, weights=None):
+    def __init__(
+        self,
+        name="resnet50",
+        *,
+        width=1.0,
+        in_channels=3,
+        output_stride=32,
+        multi_grid=None,
+        zero_init_residual=False,
+        weights=None,
+    ):
         super().__init__()
         require_output_stride(output_stride)
         if name not in RESNET_BLOCKS:
@@ -251,6 +264,10 @@ class ResNet(nn.Module):
             setattr(self, f"layer{index + 1}", stage)
             self.out_channels.append(channels)
         he_initialise(self)
+        if zero_init_residual:
+            for block in self.modules():
+                if isinstance(block, Bottleneck):
+                    nn.init.zeros_(block.bn3.weight)
         if weights is not None:
             require_plain(width, in_channels)
             self.load_torchvision(pretrained_state(weights))

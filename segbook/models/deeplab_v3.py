@@ -7,12 +7,16 @@ Parameters with 21 classes and ResNet-101: 58,040,661.
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from segbook.backbones import Bottleneck, ResNet, pretrained_state, require_output_stride, require_plain
-from segbook.layers import ASPP, ConvNormAct, he_initialise, require_picture_size, resize, scaled
+from segbook.layers import ASPP, ConvNormAct, he_initialise, require_picture_size, scaled
 
 #: Rates of the pyramid by output stride: halving the stride doubles the rates, so that they span the same pixels.
 ASPP_RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
+
+#: Base rates of the cascade's blocks 5, 6 and 7 by output stride: every block doubles the one before, block 4 included.
+CASCADE_RATES = {16: (4, 8, 16), 8: (8, 16, 32)}
 
 
 class DeepLabV3(nn.Module):
@@ -23,8 +27,12 @@ class DeepLabV3(nn.Module):
     ``output_stride`` 16 (training) or 8 (the paper's best inference): the weights are the same, so that a net trained at
     16 can be loaded into one built at 8. ``multi_grid`` multiplies the rates of the last stage's three blocks, None
     keeps torchvision's rates. ``head`` "aspp" (parallel) or "cascade" (blocks 5 to 7, each with the base rate doubled).
-    ``image_pooling`` switches the global branch. ``rates`` None follows the output stride. ``extra_convolution`` adds
-    the 3x3 that torchvision has behind its pyramid. ``backbone_weights``: torchvision's ImageNet weights.
+    ``image_pooling`` switches the global branch. ``rates``: those of the pyramid's 3x3 branches, or the base rates of
+    the cascade's blocks, one block each; None follows the output stride, given rates do not. ``extra_convolution`` adds
+    the 3x3 that torchvision has behind its pyramid. ``align_corners`` False resizes as torchvision does; True puts the
+    first cell on the first pixel, where its field is centred whatever the stride, which fits pictures of 16 n + 1 pixels
+    (the paper's 513). ``zero_init_residual``: see ``ResNet``. ``backbone_weights``: torchvision's ImageNet weights.
+    Raises ValueError for an output stride, head or rate that cannot be used.
     """
 
     def __init__(
@@ -41,21 +49,34 @@ class DeepLabV3(nn.Module):
         rates=None,
         extra_convolution=False,
         dropout=0.1,
+        align_corners=False,
+        zero_init_residual=False,
         backbone_weights=None,
     ):
         super().__init__()
         require_output_stride(output_stride, (8, 16))
         if head not in ("aspp", "cascade"):
             raise ValueError(f'head must be "aspp" or "cascade", got {head!r}')
+        if rates is None:
+            rates = (CASCADE_RATES if head == "cascade" else ASPP_RATES)[output_stride]
+        if not all(isinstance(rate, int) and rate >= 1 for rate in rates):
+            raise ValueError(
+                f"rates must be whole numbers of at least 1, or None to follow the output stride; got {rates}"
+            )
         self.backbone = ResNet(
-            backbone, width=width, in_channels=in_channels, output_stride=output_stride, multi_grid=multi_grid
+            backbone,
+            width=width,
+            in_channels=in_channels,
+            output_stride=output_stride,
+            multi_grid=multi_grid,
+            zero_init_residual=zero_init_residual,
         )
+        self.align_corners = align_corners
         channels = self.backbone.out_channels[-1]
         if head == "cascade":
-            self.neck = cascade(channels, output_stride, multi_grid or (1, 1, 1))
+            self.neck = cascade(channels, rates, multi_grid or (1, 1, 1))
         else:
             pyramid = scaled(256, width)
-            rates = ASPP_RATES[output_stride] if rates is None else rates
             self.neck = nn.Sequential(ASPP(channels, pyramid, rates, image_pooling=image_pooling, dropout=dropout))
             channels = pyramid
             if extra_convolution:
@@ -74,14 +95,13 @@ class DeepLabV3(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         require_picture_size(*x.shape[-2:])
-        return resize(self.scores(x), x.shape[-2:])
+        return F.interpolate(self.scores(x), x.shape[-2:], mode="bilinear", align_corners=self.align_corners)
 
 
-def cascade(channels: int, output_stride: int, multi_grid) -> nn.Sequential:
-    """Blocks 5, 6 and 7: copies of block 4 that go deeper without going smaller (figure 3b of the paper)."""
-    layers, base = nn.Sequential(), 32 // output_stride
-    for _ in range(3):
-        base *= 2
+def cascade(channels: int, rates, multi_grid) -> nn.Sequential:
+    """Blocks 5, 6, 7: copies of block 4 that go deeper without going smaller (figure 3b); a base rate for each block."""
+    layers = nn.Sequential()
+    for base in rates:
         for unit in multi_grid:
             layers.append(Bottleneck(channels, channels // 4, dilation=base * unit))
     return layers

@@ -1,0 +1,91 @@
+"""Chapter 11 beyond its notebook: the options of DeepLab v3 that it uses, and its drawings."""
+
+import pytest
+import torch
+import torchvision
+from torch.nn import functional as F
+
+from segbook import models
+from segbook.backbones import Bottleneck, ResNet
+from segbook.layers import ASPP
+from segbook.models import deeplab_v3
+
+
+def small(**options):
+    torch.manual_seed(0)
+    return models.build("deeplab_v3", 5, width=1 / 16, backbone="resnet50", **options)
+
+
+@pytest.mark.parametrize("size", [(65, 65), (80, 113), (129, 64)])
+def test_torchvisions_logits_at_several_sizes(size):
+    torch.manual_seed(0)
+    theirs = torchvision.models.segmentation.deeplabv3_resnet50(weights=None, weights_backbone=None).eval()
+    for module in theirs.modules():  # statistics that are not those of an untrained net
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.8, 1.2)
+    ours = deeplab_v3.from_torchvision(theirs.state_dict()).eval()
+    with torch.no_grad():
+        pictures = torch.rand(1, 3, *size)
+        torch.testing.assert_close(ours(pictures), theirs(pictures)["out"], rtol=1e-4, atol=1e-4)
+
+
+def test_the_rates_of_a_cascade_can_be_given():
+    def rates(**options):
+        return [block.conv2.dilation[0] for block in small(head="cascade", **options).neck]
+
+    assert rates(output_stride=8) == [8, 16, 32, 16, 32, 64, 32, 64, 128]
+    assert rates(rates=(1, 3), multi_grid=(1, 1, 2)) == [1, 1, 2, 3, 3, 6]
+    assert rates(rates=()) == []
+    assert small(head="cascade", rates=())(torch.rand(1, 3, 33, 49)).shape == (1, 5, 33, 49)
+
+
+@pytest.mark.parametrize("rates", [(0, 1), (1.5,), (-2,)])
+@pytest.mark.parametrize("head", ["aspp", "cascade"])
+def test_rates_that_are_none_are_refused(head, rates):
+    with pytest.raises(ValueError, match="rates must be whole numbers of at least 1"):
+        small(head=head, rates=rates)
+
+
+def test_blocks_start_as_the_identity():
+    torch.manual_seed(0)
+    net = ResNet("resnet50", width=1 / 16, zero_init_residual=True)
+    blocks = [block for block in net.modules() if isinstance(block, Bottleneck)]
+    assert len(blocks) == 16 and not any(block.bn3.weight.any() for block in blocks)
+    x = torch.rand(1, net.out_channels[0], 5, 7)
+    assert torch.equal(net.eval().layer1[1](x), x)
+    plain = ResNet("resnet50", width=1 / 16)
+    assert all((block.bn3.weight == 1).all() for block in plain.modules() if isinstance(block, Bottleneck))
+
+
+def test_cells_lie_on_their_pixels_with_aligned_corners():
+    """At 16 n + 1 pixels the prediction at pixel 16 k is the score of cell k, and at both strides the same pixel's."""
+    picture = torch.rand(1, 3, 97, 129)
+    coarse, fine = small(align_corners=True).eval(), small(align_corners=True, output_stride=8).eval()
+    fine.load_state_dict(coarse.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(coarse(picture)[..., ::16, ::16], coarse.scores(picture))
+        torch.testing.assert_close(fine(picture)[..., ::8, ::8], fine.scores(picture))
+        # torchvision's way leaves no cell on its pixel.
+        assert not torch.allclose(small().eval()(picture)[..., ::16, ::16], small().eval().scores(picture))
+
+
+def test_the_map_at_8_holds_the_map_at_16():
+    """Without image pooling, whose mean is taken over other cells, every second cell of the fine map is the coarse one."""
+    options = {"image_pooling": False, "multi_grid": (1, 2, 4)}
+    coarse, fine = small(**options).double().eval(), small(**options, output_stride=8).double().eval()
+    fine.load_state_dict(coarse.state_dict())
+    picture = torch.rand(1, 3, 97, 129, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(fine.scores(picture)[..., ::2, ::2], coarse.scores(picture))
+
+
+def test_image_pooling_in_training_needs_two_pictures():
+    pyramid = ASPP(4, 3, (1, 2)).train()
+    with pytest.raises(ValueError, match="batch of one picture"):
+        pyramid(torch.rand(1, 4, 6, 8))
+    assert pyramid(torch.rand(2, 4, 6, 8)).shape == (2, 3, 6, 8)
+    assert pyramid.eval()(torch.rand(1, 4, 6, 8)).shape == (1, 3, 6, 8)
+    # What PyTorch itself says about the same mistake, without the advice.
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        F.batch_norm(torch.rand(1, 3, 1, 1), None, None, training=True)
