@@ -6,12 +6,10 @@ An error that the user can do something about is one line on stderr: exit code 2
 """
 
 import argparse
-import json
 import math
 import os
 import signal
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import segbook
@@ -86,13 +84,17 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, help="folder for the results (default: runs/PROFILE-DATASET)")
 
     sub = command("train", train, "train a network and score it")
-    sub.add_argument("--model", default="unet", help="architecture (default: unet)")
+    sub.add_argument("--model", default="unet", help="architecture, or `all` of them in turn (default: unet)")
     _add_run_options(sub)
     sub.add_argument("--steps", type=_positive, help="training steps (default: the profile's)")
-    sub.add_argument("--batch-size", type=_positive, help="images a step (default: the profile's)")
+    sub.add_argument("--batch-size", type=_positive, help="images a step and process (default: the profile's)")
     sub.add_argument("--width", type=_factor, help="factor on the number of channels, 1 is the paper's net")
     sub.add_argument("--size", type=_size, metavar="HxW", help="image size, such as 96x128 (default: the profile's)")
+    sub.add_argument("--compile", action="store_true", help="train through torch.compile: slow to start, then faster")
     sub.add_argument("--out", type=Path, help="folder for model.pt and scores.json (default: runs/train/…)")
+    sub.add_argument(
+        "--results", type=Path, help="folder for the record (default: results/ for the full profile as it is)"
+    )
 
     sub = command("leaderboard", leaderboard, "print our scores of the full profile beside published ones")
     sub.add_argument("--dataset", default="camvid", help="data set (default: camvid)")
@@ -100,13 +102,18 @@ def build_parser() -> argparse.ArgumentParser:
     sub = command("predict", predict, "label every image of a folder with a trained network")
     sub.add_argument("model", type=Path, metavar="MODEL", help="model.pt from `segbook train`")
     sub.add_argument("images", type=Path, metavar="IMAGES", help="folder with images")
-    sub.add_argument("--out", type=Path, required=True, help="folder for labels/ and overlays/")
+    sub.add_argument("--out", type=Path, required=True, help="folder for labels/, overlays/ and areas.csv")
     sub.add_argument("--size", type=_size, metavar="HxW", help="size the network sees (default: that of its training)")
     sub.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
 
-    sub = command("data", data, "list the data sets, fetch one, or write sample images")
-    sub.add_argument("action", nargs="?", default="list", metavar="list|fetch NAME|sample", help="default: list")
-    sub.add_argument("name", nargs="?", metavar="NAME", help="data set to fetch")
+    sub = command("export", export, "write a trained network as one file that runs without segbook")
+    sub.add_argument("model", type=Path, metavar="MODEL", help="model.pt from `segbook train`")
+    sub.add_argument("out", type=Path, metavar="OUT", help="NAME.ts for TorchScript, NAME.onnx for ONNX")
+
+    sub = command("data", data, "list the data sets, fetch one, check a folder of your own, or write sample images")
+    actions = "list|fetch NAME|check FOLDER|sample"
+    sub.add_argument("action", nargs="?", default="list", metavar=actions, help="default: list")
+    sub.add_argument("name", nargs="?", metavar="NAME", help="data set to fetch, or folder to check")
     sub.add_argument("--root", type=Path, help="data folder (default: SEGBOOK_DATA, else data/)")
     sub.add_argument("--out", type=Path, help="folder for the sample (default: data/sample)")
     sub.add_argument("--count", type=_positive, default=4, help="images in the sample (default: 4)")
@@ -221,54 +228,19 @@ def editions(options) -> int:
 
 def train(options) -> int:
     """Train with the profile's recipe; a run that was interrupted goes on when the same command is given again."""
-    from segbook.course.saved import ModelCard, save_model
-    from segbook.course.session import runs_folder, setup
+    from segbook.course import full_run
 
-    _require("model", options.model, segbook.models.names())
+    _require("model", options.model, [*segbook.models.names(), full_run.ALL])
     _apply_run_options(options)
-    session = setup(seed=options.seed or 0)
-    size = {"size": options.size} if options.size else {}
-    training, validation = session.load("train", **size), session.load("val", **size)
-    width = options.width or session.profile.width_for(options.model)
-    changes = {"steps": options.steps, "batch_size": options.batch_size}
-    recipe = session.recipe(options.model, **{name: value for name, value in changes.items() if value})
-    label = f"{options.model}-{session.dataset}-{session.profile.name}-seed{session.seed}"
-    out = options.out or runs_folder() / "train" / label
-    model = session.model(options.model, training.num_classes, width=width)
-
-    history = segbook.fit(model, training, validation, recipe, checkpoint=out / "checkpoint.pt", device=session.device)
-    scores = segbook.evaluate(model, validation, device=session.device)
-
-    shape = list(training.tensors()[0].shape[-2:])
-    card = ModelCard(options.model, width, list(training.classes), training.palette.tolist(), shape, session.dataset)
-    save_model(out / "model.pt", model, card)
-    results = {
-        "model": options.model,
-        "width": width,
-        "dataset": session.dataset,
-        "profile": session.profile.name,
-        "seed": session.seed,
-        "device": str(session.device),
-        "size": shape,
-        "images": {"train": len(training), "val": len(validation)},
-        "recipe": asdict(recipe),
-        "steps": history.steps,
-        "seconds": round(history.seconds, 1),
-        "split": "val",
-        "mean_iou": _number(scores.mean_iou),
-        "pixel_accuracy": _number(scores.pixel_accuracy),
-        "iou": {name: _number(value) for name, value in zip(scores.classes, scores.iou.tolist())},
-        "versions": {"segbook": segbook.__version__, "torch": sys.modules["torch"].__version__},
+    asked = {
+        name: getattr(options, name) for name in ("steps", "batch_size", "width", "size", "compile", "out", "results")
     }
-    _write_text(out / "scores.json", json.dumps(results, indent=2) + "\n")
-    print(f"val mIoU {scores.mean_iou:.3f}, pixel accuracy {scores.pixel_accuracy:.3f} ({len(validation)} images)")
-    print(f"{out / 'model.pt'}\n{out / 'scores.json'}")
-    return 0
-
-
-def _number(value: float) -> float | None:
-    """JSON has no nan: a class that is neither there nor predicted has no score."""
-    return None if math.isnan(value) else round(value, 5)
+    wish = full_run.Wish(options.model, seed=options.seed or 0, **asked)
+    if options.model != full_run.ALL:
+        return full_run.train_one(wish)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("torchrun trains one net at a time: name it with --model")
+    return full_run.train_all(wish)
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -292,7 +264,8 @@ def leaderboard(options) -> int:
 
 
 def predict(options) -> int:
-    """Write labels/NAME.png (indexed, values are class numbers) and overlays/NAME.png for every image of the folder."""
+    """Write labels/NAME.png (indexed, values are class numbers) and overlays/NAME.png for every image of the folder, and
+    areas.csv: a line for each picture and class with its pixels and their share of the picture."""
     import numpy as np
 
     from segbook.course.saved import load_model
@@ -316,10 +289,10 @@ def predict(options) -> int:
 
     palette = np.asarray(card.palette, dtype=np.uint8)
     size = options.size or (tuple(card.size) if card.size else None)
-    unreadable = 0
+    areas, unreadable = [], 0
     for path in progress(paths, description="Predicting"):
         try:
-            image = read_image(path)
+            image = read_image(path, upright=True)
         except (BadData, OSError) as error:
             unreadable += 1
             print(f"segbook: {_one_line(error)}", file=sys.stderr)
@@ -328,6 +301,9 @@ def predict(options) -> int:
         _write_png(options.out / "labels" / f"{path.stem}.png", labels, palette)
         blend = 0.45 * image + 0.55 * palette[labels]
         _write_png(options.out / "overlays" / f"{path.stem}.png", blend.round().astype(np.uint8))
+        pixels = np.bincount(labels.ravel(), minlength=len(card.classes)).tolist()
+        areas += [[path.name, name, n, f"{n / labels.size:.6f}"] for name, n in zip(card.classes, pixels)]
+    _write_csv(options.out / "areas.csv", [["picture", "class", "pixels", "share"], *areas])
     print(f"{len(paths) - unreadable} of {len(paths)} images labelled in {options.out}")
     return 1 if unreadable else 0
 
@@ -356,6 +332,32 @@ def _write_png(path: Path, pixels, palette=None) -> None:
         picture.save(file, "PNG")
 
 
+def _write_csv(path: Path, rows) -> None:
+    import csv
+    import io
+
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    _write_text(path, text.getvalue())
+
+
+# --- export -----------------------------------------------------------------------------------------------------------
+
+
+def export(options) -> int:
+    from segbook.course.exporting import export_model
+    from segbook.course.saved import load_model
+
+    model, card = load_model(options.model)
+    if options.out.exists() and options.out.samefile(options.model):
+        raise ValueError(f"{options.out} is the model itself; choose another name")
+    differences = export_model(model, card, options.out)
+    for (height, width), difference in differences.items():
+        print(f"{height}x{width}: largest difference from the original {difference:.1g}")
+    print(f"{options.out}: uint8 [N, 3, H, W] in, logits [N, {len(card.classes)}, H, W] out")
+    return 0
+
+
 # --- data -------------------------------------------------------------------------------------------------------------
 
 
@@ -366,6 +368,8 @@ def data(options) -> int:
         return _list_data()
     if options.action == "sample" and options.name is None:
         return _write_sample(options)
+    if options.action == "check":
+        return _check_folder(options)
     # `data camvid` is `data fetch camvid`.
     name = options.name if options.action == "fetch" else options.action
     if name is None or (options.action != "fetch" and options.name is not None):
@@ -384,6 +388,16 @@ def _list_data() -> int:
         finding = dataset(name)
         print(f"{name:12} {' '.join(finding.text.split())}")
     return 0
+
+
+def _check_folder(options) -> int:
+    """Print what is in a folder of pictures and labels; exit code 1 when something must be mended."""
+    from segbook.data.report import inspect_folder
+
+    folder = options.name or (options.root or segbook.data.data_root()) / "folder"
+    report = inspect_folder(folder)
+    print(f"{folder}: {report}")
+    return 1 if report.faults else 0
 
 
 def _write_sample(options) -> int:

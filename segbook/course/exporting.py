@@ -1,0 +1,119 @@
+"""A trained net as one file that runs without this package: TorchScript, or ONNX where its packages are installed.
+
+The exported net takes pictures as they come, uint8 [N, 3, H, W], and gives logits float32 [N, K, H, W]: the
+normalisation is inside, so that nobody can forget it. Every export is run beside the original at two sizes before it
+counts as done.
+"""
+
+import importlib.util
+import json
+import os
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from segbook.course.saved import ModelCard
+from segbook.data.augment import normalize
+
+TORCHSCRIPT = (".ts", ".torchscript", ".pt")
+#: Largest difference of a logit that the check allows, as a share of the largest logit (or of 1). TorchScript gives 0 on
+#: the machine it was made on.
+TOLERANCE = 1e-3
+
+
+class Exported(nn.Module):
+    """The net with its normalisation: uint8 [N, 3, H, W] in, logits [N, K, H, W] out."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.model(normalize(pictures))
+
+
+def export_model(model: nn.Module, card: ModelCard, path: str | os.PathLike) -> dict[tuple[int, int], float]:
+    """Write ``model`` to ``path`` and return the largest difference of a logit from the original's, by picture size.
+
+    The ending decides: ``.onnx``, else TorchScript (``.ts``, ``.torchscript``, ``.pt``), which also carries the card as
+    ``card.json``. Raises ValueError for another ending, for ONNX without its packages, and when the exported net answers
+    differently; then no file is left.
+    """
+    path = Path(path)
+    if path.suffix == ".onnx":
+        if lacking := [name for name in ("onnx", "onnxscript", "onnxruntime") if not importlib.util.find_spec(name)]:
+            raise ValueError(
+                f"ONNX needs packages that the course does not install: {', '.join(lacking)}. "
+                f"Add them with pip, or export to {path.with_suffix('.ts').name} (TorchScript), which needs nothing more"
+            )
+    elif path.suffix not in TORCHSCRIPT:
+        raise ValueError(f"cannot tell the format from {path.name!r}; end it in .ts (TorchScript) or .onnx")
+    net = Exported(model).cpu().eval()
+    height, width = card.size or (96, 128)
+    # A trace records one run: only another size shows whether it recorded a rule or a number.
+    sizes = ((height, width), (height + 32, width + 48))
+    example = _pictures(sizes[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        answer = (_onnx if path.suffix == ".onnx" else _torchscript)(net, example, card, partial)
+        differences = {}
+        for size in sizes:
+            pictures = _pictures(size)
+            with torch.inference_mode():
+                expected = net(pictures)
+            got = answer(pictures)
+            if got.shape != expected.shape:
+                raise ValueError(f"the exported {card.model} gives {list(got.shape)} for a picture of {size[0]}x{size[1]}, "
+                                 f"the original {list(expected.shape)}: it is tied to one size")  # fmt: skip
+            differences[size] = float((got - expected).abs().max())
+            if not differences[size] <= TOLERANCE * max(1.0, float(expected.abs().max())):
+                raise ValueError(f"the exported {card.model} differs by {differences[size]:.3g} at {size[0]}x{size[1]}")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return differences
+
+
+def _pictures(size: tuple[int, int]) -> Tensor:
+    """Two noisy pictures, the same every time: uint8 [2, 3, H, W]."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8, generator=generator)
+
+
+def _torchscript(net: nn.Module, example: Tensor, card: ModelCard, path: Path):
+    """Trace one run and write it; returns a function that runs the written file."""
+    with warnings.catch_warnings(), torch.no_grad():
+        # PyTorch recommends torch.export today, and warns of each `if` on a size, which the check at two sizes covers.
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(net, example, check_trace=False)
+        torch.jit.save(traced, path, _extra_files={"card.json": json.dumps(asdict(card))})
+        loaded = torch.jit.load(path, map_location="cpu")
+
+    def answer(pictures: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return loaded(pictures)
+
+    return answer
+
+
+def _onnx(net: nn.Module, example: Tensor, card: ModelCard, path: Path):
+    """Write ONNX with free number and size of the pictures; returns a function that runs the file in onnxruntime."""
+    import onnxruntime
+
+    free = {0: torch.export.Dim("number"), 2: torch.export.Dim("height", min=32), 3: torch.export.Dim("width", min=32)}
+    names = {"input_names": ["pictures"], "output_names": ["logits"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net, (example,), path, dynamo=True, verbose=False, external_data=False, dynamic_shapes=(free,), **names
+        )
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+
+    def answer(pictures: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {"pictures": pictures.numpy()})[0])
+
+    return answer
