@@ -21,9 +21,10 @@ class DeepLabV3Plus(nn.Module):
 
     ``backbone`` "xception65", "resnet101" or "resnet50" (with multi-grid 1, 2, 4). ``output_stride`` 16 or 8.
     ``separable`` makes the 3x3 convolutions of pyramid and decoder depthwise separable.
-    For the paper's ablations: ``low_level_channels`` (table 1), ``decoder_convolutions`` and ``decoder_channels``
-    (table 2), ``decoder=False`` (v3's plain upsampling), ``image_pooling``. ``backbone_weights``: torchvision's, for a
-    ResNet.
+    For the paper's ablations: ``low_level_channels`` (table 1), ``decoder_convolutions``, ``decoder_channels`` and
+    ``decoder_kernel_size`` (table 2; size 1 is never separable), ``decoder=False`` (v3's plain upsampling),
+    ``image_pooling``. For a ResNet: ``multi_grid``, ``zero_init_residual`` (training without ImageNet weights) and
+    ``backbone_weights``, torchvision's.
     """
 
     def __init__(
@@ -39,25 +40,27 @@ class DeepLabV3Plus(nn.Module):
         low_level_channels=48,
         decoder_convolutions=2,
         decoder_channels=256,
+        decoder_kernel_size=3,
         image_pooling=True,
         multi_grid=(1, 2, 4),
+        zero_init_residual=False,
         dropout=0.1,
         backbone_weights=None,
     ):
         super().__init__()
         require_output_stride(output_stride, (8, 16))
-        if decoder_convolutions < 1 or low_level_channels < 1:
-            raise ValueError("decoder_convolutions and low_level_channels must be at least 1")
-        self.is_xception = backbone == "xception65"
-        if self.is_xception:
+        if decoder_convolutions < 1 or low_level_channels < 1 or decoder_channels < 1:
+            raise ValueError("decoder_convolutions, decoder_channels and low_level_channels must be at least 1")
+        if backbone == "xception65":
             if backbone_weights is not None:
                 raise ValueError("torchvision has no weights for Xception-65; use a ResNet backbone with them")
             self.backbone = Xception65(width=width, in_channels=in_channels, output_stride=output_stride)
             low_level, channels = self.backbone.low_level_channels, self.backbone.out_channels
         else:
             self.backbone = ResNet(
-                backbone, width=width, in_channels=in_channels, output_stride=output_stride, multi_grid=multi_grid
-            )
+                backbone, width=width, in_channels=in_channels, output_stride=output_stride, multi_grid=multi_grid,
+                zero_init_residual=zero_init_residual,
+            )  # fmt: skip
             low_level, channels = self.backbone.out_channels[0], self.backbone.out_channels[-1]
 
         pyramid = scaled(256, width)
@@ -72,9 +75,11 @@ class DeepLabV3Plus(nn.Module):
             before, after = pyramid + scaled(low_level_channels, width), scaled(decoder_channels, width)
             self.decoder = nn.Sequential()
             for _ in range(decoder_convolutions):
-                self.decoder.append(
-                    SeparableConv2d(before, after, order="activation_last") if separable else ConvNormAct(before, after)
-                )
+                if separable and decoder_kernel_size > 1:
+                    block = SeparableConv2d(before, after, decoder_kernel_size, order="activation_last")
+                else:
+                    block = ConvNormAct(before, after, decoder_kernel_size)
+                self.decoder.append(block)
                 before = after
             pyramid = after
         self.classifier = nn.Conv2d(pyramid, num_classes, 1)
@@ -87,17 +92,21 @@ class DeepLabV3Plus(nn.Module):
             require_plain(width, in_channels)
             self.backbone.load_torchvision(pretrained_state(backbone_weights))
 
-    def scores(self, x: torch.Tensor) -> torch.Tensor:
-        """The scores [N, K, H/4, W/4] of the decoder (at the output stride without one), before the last resize."""
-        if self.is_xception:
-            low_level, deep = self.backbone(x)
-        else:
-            low_level, *_, deep = self.backbone(x)
-        features = self.aspp(deep)
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The low-level map [N, 256, H/4, W/4] and the encoder's output [N, 256, H/os, W/os] (channels at width 1)."""
+        low_level, *_, deep = self.backbone(x)
+        return low_level, self.aspp(deep)
+
+    def decode(self, low_level: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """The scores [N, K, H/4, W/4] from what ``encode`` gives; without a decoder at the output stride."""
         if self.decoder is not None:
             low_level = self.reduce_low_level(low_level)
             features = self.decoder(torch.cat([resize(features, low_level.shape[-2:]), low_level], dim=1))
         return self.classifier(features)
+
+    def scores(self, x: torch.Tensor) -> torch.Tensor:
+        """The scores before the last resize: encode, then decode."""
+        return self.decode(*self.encode(x))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         require_picture_size(*x.shape[-2:])
