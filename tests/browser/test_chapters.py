@@ -171,7 +171,7 @@ def test_an_exercise_answered_wrong_and_right(chapter):
     assert f"{name}: correct." in said
 
 
-def test_the_student_edition_runs_to_its_first_exercise(tmp_path):
+def test_the_student_edition_runs_to_its_first_exercise(lab, tmp_path):
     """Everything before the first exercise runs; its check then says that nothing is there yet, and nothing else fails."""
     from segbook.course.editions import convert
 
@@ -181,12 +181,11 @@ def test_the_student_edition_runs_to_its_first_exercise(tmp_path):
     (tmp_path / "student").mkdir()
     nbformat.write(student, tmp_path / "student" / source.name)
     check = next(i for i, cell in enumerate(student.cells) if "check" in cell.metadata.get("tags", []))
-    with (
-        driver.jupyter_lab(tmp_path / "student", tmp_path / "private") as server,
-        driver.browser_page() as page,
-    ):
+    page = lab[1].context.browser.new_page()  # one browser for all: Playwright allows no second one
+    with driver.jupyter_lab(tmp_path / "student", tmp_path / "private") as server:
         notebook = driver.Notebook(page, server, source.name)
         notebook.run(check)  # raises when a cell fails
         page.evaluate(f"jupyterapp.shell.currentWidget.content.activeCellIndex = {check}")
         notebook.command("notebook:run-cell")
         assert [message for message in notebook.errors() if "Nothing here yet" in message] == notebook.errors() != []
+    page.close()
