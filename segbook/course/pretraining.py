@@ -88,3 +88,40 @@ def vgg16_classifier(run, dataset, width: float, *, each: int = 200, epochs: int
     finally:
         partial.unlink(missing_ok=True)
     return net
+
+
+class CropClassifier(nn.Module):
+    """Any backbone whose ``forward`` ends with its deepest map, the mean of that map, one linear layer: to [N, K]."""
+
+    def __init__(self, backbone: nn.Module, num_classes: int):
+        super().__init__()
+        self.backbone = backbone
+        self.classifier = nn.Linear(backbone.out_channels[-1], num_classes)
+
+    def forward(self, x):
+        return self.classifier(self.backbone(x)[-1].mean((2, 3)))
+
+
+def crop_classifier(run, dataset, name: str, build, *, each: int, epochs: int, seed: int = 0) -> nn.Module:
+    """The backbone ``build()`` after it has learnt to name crops of ``dataset``; in eval mode, on the run's device.
+
+    ``name`` stands for the backbone in the checkpoint's name: a classifier that was trained before is loaded. ``seed``
+    decides the first weights and the order of the crops; which crops these are is the same for every seed.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = CropClassifier(build(), dataset.num_classes).to(run.device)
+    crops, names = crops_around(dataset, each)
+    path = run.checkpoint(f"{name}-crops", seed, epochs, len(dataset), int(crops.long().sum()), names.tolist())
+    if path.exists():
+        net.load_state_dict(torch.load(path, map_location=run.device, weights_only=True))
+        return net.backbone.eval()
+    learn_names(net, crops, names, epochs, learning_rate=1e-2, seed=seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        torch.save(net.state_dict(), partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return net.backbone.eval()

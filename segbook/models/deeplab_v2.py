@@ -56,8 +56,9 @@ class DeepLabV2(nn.Module):
 
     ``backbone``: "resnet101", "resnet50" or "vgg16". ``rates``: of the pyramid; (6, 12, 18, 24) is ASPP-L,
     (2, 4, 8, 12) ASPP-S, a single (12,) LargeFOV. ``batch_norm`` concerns VGG-16 only (a departure, for training from
-    scratch). ``backbone_weights``: torchvision's ImageNet weights. Departure: the first block of a dilated stage keeps the
-    rate before it, so that dense and strided net agree exactly; the released net dilates all blocks.
+    scratch), ``zero_init_residual`` ResNet only (there for the same reason). ``backbone_weights``: torchvision's ImageNet
+    weights. Departure: the first block of a dilated stage keeps the rate before it, so that dense and strided net agree
+    exactly; the released net dilates all blocks.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class DeepLabV2(nn.Module):
         rates=ASPP_LARGE,
         batch_norm=False,
         dropout=0.5,
+        zero_init_residual=False,
         backbone_weights=None,
     ):
         super().__init__()
@@ -82,7 +84,7 @@ class DeepLabV2(nn.Module):
             self.backbone = VGG16(**common, pool_kernel=3, batch_norm=batch_norm)
             hidden = scaled(1024, width)
         else:
-            self.backbone = ResNet(backbone, **common)
+            self.backbone = ResNet(backbone, zero_init_residual=zero_init_residual, **common)
             hidden = None
         self.classifier = SummedASPP(self.backbone.out_channels[-1], num_classes, rates, hidden, dropout)
         if backbone_weights is not None:
