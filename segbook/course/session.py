@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 import segbook
+from segbook import parallel
 from segbook.course import profiles
 from segbook.course.chapters import ROOT
 from segbook.training import Recipe, default_device
@@ -34,10 +35,15 @@ class Run:
 
     @property
     def judged_by(self) -> str:
-        """The split that scores are taken on: "test", or "val" where a real data set came without its test pictures."""
+        """The split that scores are taken on: "test", or "val" where a real data set came without its test pictures.
+
+        Raises BadData where there are test pictures that cannot be used: a score on another split would hide that.
+        """
         try:
             segbook.data.load(self.dataset, "test", count=1)
-        except (segbook.data.DataNotFound, ValueError):
+        except segbook.data.BadData:
+            raise
+        except (segbook.data.DataNotFound, ValueError):  # ValueError: the data set never had this split
             return "val"
         return "test"
 
@@ -90,10 +96,11 @@ def setup(profile: str = "quick", seed: int = 0, dataset: str = "street") -> Run
     device = default_device()
     if "IPython" in sys.modules:  # the command line needs no figures
         segbook.plots.style()
-    print(
-        f"segbook {segbook.__version__} · Python {platform.python_version()} · torch {torch.__version__} · {device.type}, "
-        f"{torch.get_num_threads()} threads · {chosen.name} profile · {dataset} data · seed {seed}"
-    )
+    if parallel.team().leads:  # of several processes that train together, one is enough
+        print(
+            f"segbook {segbook.__version__} · Python {platform.python_version()} · torch {torch.__version__} · "
+            f"{device.type}, {torch.get_num_threads()} threads · {chosen.name} profile · {dataset} data · seed {seed}"
+        )
     return Run(profile=chosen, dataset=dataset, seed=seed, device=device)
 
 
