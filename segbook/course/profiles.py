@@ -57,6 +57,10 @@ _SMALL_SEGNET = {"variant": "basic", "stages": 3, "kernel_size": 5}
 # On a map of 3x4 cells the paper's 4096 channels of fc6 and fc7 gain nothing over 1024 and cost a third of the time.
 _SMALL_FC = {"fc_channels": 1024}
 
+# At 96x128 pixels the score map has 12x16 cells, on which nearly all taps of the paper's rate 12 lie outside: rate 4 is
+# about the same part of the map as rate 12 of the paper's 41x41.
+_SMALL_LARGE_FOV = {"batch_norm": True, "field_of_view": (3, 4, 1024), "dropout": 0.2}
+
 # At output stride 16 the map of 96x128 pixels has 6x8 cells, where the paper's rates (6, 12, 18 on 33x33 cells, 2, 4, 8 in
 # block 4) would reach over the edge: rates that are as large a part of this map instead. Without ImageNet weights blocks
 # that start as the identity learn much faster. The rates belong to output stride 16: at 8 they must be doubled by hand.
@@ -109,7 +113,7 @@ QUICK = Profile(
         "cells": {"train": 60, "val": 20, "test": 20},
         "*": {"train": 200, "val": 50, "test": 100},
     },
-    width={"unet": 0.125, "deeplab_v3": 0.125, **dict.fromkeys(_FCN, 0.125), "*": 0.25},
+    width={"unet": 0.125, "deeplab_v1": 0.125, "deeplab_v3": 0.125, **dict.fromkeys(_FCN, 0.125), "*": 0.25},
     recipe={
         "unet": replace(_QUICK_RECIPE, steps=750, batch_size=4),
         "segnet": replace(_QUICK_RECIPE, steps=400, batch_size=4),
@@ -120,7 +124,7 @@ QUICK = Profile(
         "*": _QUICK_RECIPE,
     },
     options=_FROM_SCRATCH
-    | {"segnet": _SMALL_SEGNET, "deeplab_v3": _SMALL_V3}
+    | {"segnet": _SMALL_SEGNET, "deeplab_v1": _SMALL_LARGE_FOV, "deeplab_v3": _SMALL_V3}
     | dict.fromkeys(_FCN, _FROM_SCRATCH["fcn8s"] | _SMALL_FC),
 )
 

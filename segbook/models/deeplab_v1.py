@@ -22,14 +22,33 @@ FIELDS_OF_VIEW = {
 }
 
 
+def resolve_field_of_view(field_of_view) -> tuple[int, int, int]:
+    """(kernel, rate, maps) of fc6, from a name or from such a triple. Raises ValueError for what cannot be built."""
+    if isinstance(field_of_view, str) and field_of_view in FIELDS_OF_VIEW:
+        return FIELDS_OF_VIEW[field_of_view]
+    triple = isinstance(field_of_view, tuple | list) and len(field_of_view) == 3
+    if not triple or not all(isinstance(number, int) and number >= 1 for number in field_of_view):
+        raise ValueError(
+            f"field_of_view must be one of {', '.join(FIELDS_OF_VIEW)} or whole numbers (kernel, rate, maps); "
+            f"got {field_of_view!r}"
+        )
+    kernel, rate, maps = field_of_view
+    if rate * (kernel - 1) % 2:
+        raise ValueError(f"a kernel of {kernel} at rate {rate} cannot keep the size: rate * (kernel - 1) must be even")
+    return kernel, rate, maps
+
+
 class DeepLabV1(nn.Module):
     """VGG-16 without its last two strides, and fully connected layers as atrous convolutions.
 
     Images [N, C, H, W], H, W >= 32, give logits [N, K, H, W]: scores at stride 8 (45x60 for 360x480), resized bilinearly.
 
-    ``field_of_view``: "large" (3x3 at rate 12, 1024 maps), "7x7", "4x4" or "4x4-wide" (rate 8). ``multi_scale=True`` is
-    the paper's MSc: the picture and the first four poolings each get two more layers, whose 128 maps join fc7's.
-    ``batch_norm`` (a departure) makes training from scratch possible. ``backbone_weights``: torchvision's VGG-16.
+    ``field_of_view``: "large" (3x3 at rate 12, 1024 maps), "7x7", "4x4" or "4x4-wide" (rate 8), or another fc6 as
+    (kernel, rate, maps): the paper's rates suit its 321x321 pixels, on a small map their taps lie outside.
+    ``multi_scale=True`` is the paper's MSc: the picture and the first four poolings each get two more layers, whose 128
+    maps join fc7's.
+    ``batch_norm`` (a departure) after every convolution up to fc7 makes training from scratch possible.
+    ``backbone_weights``: torchvision's VGG-16.
     """
 
     def __init__(
@@ -45,20 +64,24 @@ class DeepLabV1(nn.Module):
         backbone_weights=None,
     ):
         super().__init__()
-        if field_of_view not in FIELDS_OF_VIEW:
-            raise ValueError(f"field_of_view must be one of {', '.join(FIELDS_OF_VIEW)}; got {field_of_view!r}")
-        kernel, rate, maps = FIELDS_OF_VIEW[field_of_view]
+        kernel, rate, maps = resolve_field_of_view(field_of_view)
         maps = scaled(maps, width)
         self.backbone = VGG16(
             width=width, in_channels=in_channels, batch_norm=batch_norm, pool_kernel=3, output_stride=8
         )
         *pooled, deep = self.backbone.out_channels
         self.pool5a = nn.AvgPool2d(3, stride=1, padding=1)
+
+        def norm():
+            return [nn.BatchNorm2d(maps)] if batch_norm else []
+
         self.classifier = nn.Sequential(
             nn.Conv2d(deep, maps, kernel, padding=rate * (kernel - 1) // 2, dilation=rate),  # fc6
+            *norm(),
             nn.ReLU(inplace=True),
             nn.Dropout(dropout),
             nn.Conv2d(maps, maps, 1),  # fc7
+            *norm(),
             nn.ReLU(inplace=True),
             nn.Dropout(dropout),
         )
