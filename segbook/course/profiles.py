@@ -113,11 +113,19 @@ QUICK = Profile(
         "cells": {"train": 60, "val": 20, "test": 20},
         "*": {"train": 200, "val": 50, "test": 100},
     },
-    width={"unet": 0.125, "deeplab_v1": 0.125, "deeplab_v3": 0.125, **dict.fromkeys(_FCN, 0.125), "*": 0.25},
+    width={
+        "unet": 0.125,
+        "deeplab_v1": 0.125,
+        "deeplab_v3": 0.125,
+        "deeplab_v3plus": 0.125,
+        **dict.fromkeys(_FCN, 0.125),
+        "*": 0.25,
+    },
     recipe={
         "unet": replace(_QUICK_RECIPE, steps=750, batch_size=4),
         "segnet": replace(_QUICK_RECIPE, steps=400, batch_size=4),
         "deeplab_v3": replace(_QUICK_RECIPE, steps=160, learning_rate=2e-2),
+        "deeplab_v3plus": replace(_QUICK_RECIPE, steps=240, batch_size=4, learning_rate=2e-2),
         "deeplab_v1": replace(_QUICK_RECIPE, steps=300, batch_size=4, learning_rate=5e-3),
         # Chapter 06 trains nine of them: many small batches teach more in the same time than few large ones.
         **dict.fromkeys(_FCN, replace(_QUICK_RECIPE, steps=220, batch_size=4, learning_rate=5e-3)),
@@ -125,6 +133,7 @@ QUICK = Profile(
     },
     options=_FROM_SCRATCH
     | {"segnet": _SMALL_SEGNET, "deeplab_v1": _SMALL_LARGE_FOV, "deeplab_v3": _SMALL_V3}
+    | {"deeplab_v3plus": _SMALL_V3}
     | dict.fromkeys(_FCN, _FROM_SCRATCH["fcn8s"] | _SMALL_FC),
 )
 

@@ -23,8 +23,8 @@ class DeepLabV3Plus(nn.Module):
     ``separable`` makes the 3x3 convolutions of pyramid and decoder depthwise separable.
     For the paper's ablations: ``low_level_channels`` (table 1), ``decoder_convolutions``, ``decoder_channels`` and
     ``decoder_kernel_size`` (table 2; size 1 is never separable), ``decoder=False`` (v3's plain upsampling),
-    ``image_pooling``. For a ResNet: ``multi_grid``, ``zero_init_residual`` (training without ImageNet weights) and
-    ``backbone_weights``, torchvision's.
+    ``image_pooling``, ``rates`` (None follows the output stride). For a ResNet: ``multi_grid``, ``zero_init_residual``
+    (training without ImageNet weights) and ``backbone_weights``, torchvision's.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class DeepLabV3Plus(nn.Module):
         decoder_channels=256,
         decoder_kernel_size=3,
         image_pooling=True,
+        rates=None,
         multi_grid=(1, 2, 4),
         zero_init_residual=False,
         dropout=0.1,
@@ -65,7 +66,7 @@ class DeepLabV3Plus(nn.Module):
 
         pyramid = scaled(256, width)
         self.aspp = ASPP(
-            channels, pyramid, ASPP_RATES[output_stride],
+            channels, pyramid, ASPP_RATES[output_stride] if rates is None else rates,
             image_pooling=image_pooling, separable=separable, dropout=dropout,
         )  # fmt: skip
         self.decoder = None
