@@ -61,6 +61,10 @@ _SMALL_FC = {"fc_channels": 1024}
 # about the same part of the map as rate 12 of the paper's 41x41.
 _SMALL_LARGE_FOV = {"batch_norm": True, "field_of_view": (3, 4, 1024), "dropout": 0.2}
 
+# Rates that are as large a part of 12x16 cells as 6, 12, 18, 24 are of the paper's 41x41. In five seconds from scratch a
+# ResNet whose blocks start as the identity got 0.30 mIoU, a VGG-16 of the same cost 0.19.
+_SMALL_V2 = {"backbone": "resnet50", "rates": (2, 4, 6, 8), "zero_init_residual": True}
+
 # At output stride 16 the map of 96x128 pixels has 6x8 cells, where the paper's rates (6, 12, 18 on 33x33 cells, 2, 4, 8 in
 # block 4) would reach over the edge: rates that are as large a part of this map instead. Without ImageNet weights blocks
 # that start as the identity learn much faster. The rates belong to output stride 16: at 8 they must be doubled by hand.
@@ -116,6 +120,7 @@ QUICK = Profile(
     width={
         "unet": 0.125,
         "deeplab_v1": 0.125,
+        "deeplab_v2": 0.125,
         "deeplab_v3": 0.125,
         "deeplab_v3plus": 0.125,
         **dict.fromkeys(_FCN, 0.125),
@@ -126,13 +131,14 @@ QUICK = Profile(
         "segnet": replace(_QUICK_RECIPE, steps=400, batch_size=4),
         "deeplab_v3": replace(_QUICK_RECIPE, steps=160, learning_rate=2e-2),
         "deeplab_v3plus": replace(_QUICK_RECIPE, steps=240, batch_size=4, learning_rate=2e-2),
+        "deeplab_v2": replace(_QUICK_RECIPE, steps=150, batch_size=4),
         "deeplab_v1": replace(_QUICK_RECIPE, steps=300, batch_size=4, learning_rate=5e-3),
         # Chapter 06 trains nine of them: many small batches teach more in the same time than few large ones.
         **dict.fromkeys(_FCN, replace(_QUICK_RECIPE, steps=220, batch_size=4, learning_rate=5e-3)),
         "*": _QUICK_RECIPE,
     },
     options=_FROM_SCRATCH
-    | {"segnet": _SMALL_SEGNET, "deeplab_v1": _SMALL_LARGE_FOV, "deeplab_v3": _SMALL_V3}
+    | {"segnet": _SMALL_SEGNET, "deeplab_v1": _SMALL_LARGE_FOV, "deeplab_v2": _SMALL_V2, "deeplab_v3": _SMALL_V3}
     | {"deeplab_v3plus": _SMALL_V3}
     | dict.fromkeys(_FCN, _FROM_SCRATCH["fcn8s"] | _SMALL_FC),
 )

@@ -138,8 +138,8 @@ def valid_share(rates, maps: dict) -> Figure:
     for (name, valid), colour, style in zip(maps.items(), plots.CYCLE, ("-", "--", ":")):
         ax.plot(rates, [100 * (v - 1) / 8 for v in valid], style, color=colour, label=name)
     for rate in (6, 12, 18, 24):
-        ax.axvline(rate, color="#9A9A9A", linewidth=1, zorder=0)
-    ax.set(xlabel="rate, in cells (grey: the paper's four)", ylabel="outer taps on the map, %", ylim=(0, 101))
+        ax.axvline(rate, color="#6A6A6A", linewidth=1.1, linestyle=(0, (4, 3)), zorder=0)
+    ax.set(xlabel="rate, in cells (dashed grey: the paper's four)", ylabel="outer taps on the map, %", ylim=(0, 101))
     ax.set_xlim(1, rates[-1])
     ax.set_xticks([1, 6, 12, 18, 24, 30])
     ax.legend(title="map")
