@@ -65,9 +65,10 @@ def build_kernel(method, normalisation, size, dtype, device, sigma_xy, sigma_rgb
     return normalised(METHODS[method](features), torch.ones_like(features[:, :1]), normalisation)
 
 
-def local_update(minus_energy: Tensor) -> Tensor:
+def local_update(minus_energy: Tensor, out: Tensor | None = None) -> Tensor:
     """Q [N, K] = exp(−energy), normalised for each pixel. Softmax is slow over short rows, over columns it is not."""
-    return minus_energy.softmax(1) if minus_energy.shape[1] >= 16 else minus_energy.T.softmax(0).T.contiguous()
+    short = minus_energy.shape[1] < 16
+    return minus_energy.T.softmax(0).T.contiguous() if short else torch.softmax(minus_energy, 1, out=out)
 
 
 def mean_field(probabilities: Tensor, kernels, iterations: int) -> Tensor:
@@ -80,8 +81,9 @@ def mean_field(probabilities: Tensor, kernels, iterations: int) -> Tensor:
             message = kernel(q)  # message passing
             # Compatibility transform: against label l counts the sum of the messages of all other labels. As Q sums to
             # one, that is a number equal for all l, which the local update cancels, minus the message of l.
-            minus_energy = torch.add(minus_energy, message, alpha=weight)
-        q = local_update(minus_energy)
+            # (``out``, here and below: to ask for new memory takes longer than the sum.)
+            minus_energy = torch.add(minus_energy, message, alpha=weight, out=message)
+        q = local_update(minus_energy, out=q)
     return q
 
 

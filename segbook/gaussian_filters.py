@@ -80,25 +80,30 @@ class PermutohedralLattice:
         # From vertex to vertex of a simplex one goes along every axis once, smallest remainder first.
         numbers = torch.cat([first[None], first + steps[axes[:-1]].cumsum(dim=0)])  # [d+1, N]
 
-        # Sorting brings the pixels of a vertex together.
+        # Sorting brings the pixels of a vertex together: a vertex begins where the number changes.
         numbers, order = numbers.T.flatten().sort()
-        vertices, vertex, count = numbers.unique_consecutive(return_inverse=True, return_counts=True)
-        weights, missing = weights.T.flatten(), len(vertices)  # one empty vertex, the last, stands for all missing ones
-        self.splat_pixels, self.splat_weights = (order // (d + 1)).int(), weights[order]
-        self.splat_starts = F.pad(count.cumsum(0), (1, 0)).int()
+        weights = weights.T.contiguous()  # [N, d+1], as the numbers were before
+        begins = F.pad(numbers[1:] != numbers[:-1], (1, 0), value=True)
+        starts, vertex = begins.nonzero().flatten(), begins.cumsum(0) - 1
+        vertices, missing = numbers[starts], len(starts)  # one empty vertex, the last, stands for all missing ones
+        self.splat_pixels = (order // (d + 1)).int()
+        self.splat_weights = weights.flatten().index_select(0, order)
+        self.splat_starts = F.pad(starts, (0, 1), value=len(order)).int()
         self.slice_vertices = torch.empty_like(order).scatter_(0, order, vertex).view(-1, d + 1).int()
-        self.slice_weights = weights.view(-1, d + 1) / (1 + 2.0**-d)
+        self.slice_weights = weights / (1 + 2.0**-d)
         self.neighbours = torch.full((d + 1, missing + 1, 3), missing, dtype=torch.int32, device=rank.device)
-        self.neighbours[:, :, 1] = torch.arange(missing + 1, device=rank.device)
+        itself = torch.arange(missing, dtype=torch.int32, device=rank.device)
         for neighbours, step in zip(self.neighbours, steps):  # columns: vertex before, itself, vertex after
             after = torch.searchsorted(vertices, vertices + step).clamp_(max=missing - 1)
-            found = (vertices[after] == vertices + step).nonzero()[:, 0]
-            neighbours[found, 2], neighbours[after[found], 0] = after[found].int(), found.int()
+            after = after.where(vertices.index_select(0, after) == vertices + step, missing)
+            neighbours[:-1, 1], neighbours[:-1, 2] = itself, after
+            neighbours[:, 0].scatter_(0, after, itself)  # whose neighbour after I am, that one is my neighbour before
+        self.neighbours[:, missing] = missing
         self.blur_weights = features.new_tensor([0.5, 1, 0.5]).repeat(missing + 1, 1)
 
     def scale(self, sent: Tensor, received: Tensor) -> None:
         """From now on multiply what pixel j sends by sent[j] and what pixel i receives by received[i], both [N]."""
-        self.splat_weights = self.splat_weights * sent[self.splat_pixels]
+        self.splat_weights = self.splat_weights * sent.index_select(0, self.splat_pixels)
         self.slice_weights = self.slice_weights * received[:, None]
 
     def splat(self, values: Tensor) -> Tensor:
