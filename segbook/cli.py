@@ -353,7 +353,7 @@ def export(options) -> int:
         raise ValueError(f"{options.out} is the model itself; choose another name")
     differences = export_model(model, card, options.out)
     for (height, width), difference in differences.items():
-        print(f"{height}x{width}: largest difference from the original {difference:.1g}")
+        print(f"{height}x{width}: largest difference from the original ≈{difference:.1g}")
     print(f"{options.out}: uint8 [N, 3, H, W] in, logits [N, {len(card.classes)}, H, W] out")
     return 0
 

@@ -7,6 +7,7 @@ machine, because the drawing uses sums, products, quotients and square roots onl
 Five classes: field, wood, water, road, house. Houses cover about one pixel in fifty.
 """
 
+import io
 import operator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,42 @@ def write_folder(folder: Path, sites: int = 20, frames: int = 4, seed: int = 0, 
     with replacing(Path(folder) / "classes.txt") as file:
         file.write(("# red green blue name\n" + "".join(lines)).encode())
     return names
+
+
+def plant_faults(folder: Path) -> None:
+    """Spoil seven files of a survey of at least 20 sites with 4 frames, as happens when several people annotate."""
+    images, masks = Path(folder) / "images", Path(folder) / "masks"
+
+    def change(name: str, function) -> None:
+        with Image.open(masks / f"{name}.png") as mask:
+            mask.load()
+        function(mask).save(masks / f"{name}.png")
+
+    def other_red(mask):
+        pixels = np.array(mask)
+        pixels[(pixels == PALETTE[HOUSE]).all(-1)] = (255, 0, 0)
+        return Image.fromarray(pixels)
+
+    def through_jpeg(mask):
+        memory = io.BytesIO()
+        mask.save(memory, "JPEG", quality=80)
+        return Image.open(memory)
+
+    (masks / "site03_2.png").unlink()
+    whole = (images / "site13_1.png").read_bytes()
+    (images / "site13_1.png").write_bytes(whole[: len(whole) // 3])
+    half = FRAME[1] // 2, FRAME[0] // 2
+    change("site05_1", lambda mask: mask.resize(half, Image.Resampling.NEAREST))
+    change("site07_2", other_red)
+    change(
+        "site11_3",
+        lambda mask: mask.resize(half, Image.Resampling.BILINEAR).resize(mask.size, Image.Resampling.BILINEAR),
+    )
+    change("site16_0", through_jpeg)
+    with Image.open(masks / "site09_1.png") as one, Image.open(masks / "site14_2.png") as other:
+        one.load(), other.load()
+    one.save(masks / "site14_2.png")
+    other.save(masks / "site09_1.png")
 
 
 # ---------------------------------------------------------------- the land
