@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -85,27 +86,22 @@ def sampling_points(image, rates, row: int, column: int, stride: int = 8) -> Fig
     fig = Figure(figsize=(8.6, 4.7), facecolor="white", layout="none")
     ax = fig.add_axes((0.01, 0.1, 0.98, 0.8))
     ax.imshow(plots.picture(image), extent=(0, width, height, 0), interpolation="nearest")
-    for line in range(0, width + 1, stride):
-        ax.plot((line, line), (0, height), color="white", linewidth=0.5, alpha=0.45)
-    for line in range(0, height + 1, stride):
-        ax.plot((0, width), (line, line), color="white", linewidth=0.5, alpha=0.45)
+    lines = [((place, 0), (place, height)) for place in range(0, width + 1, stride)]
+    lines += [((0, place), (width, place)) for place in range(0, height + 1, stride)]
+    ax.add_collection(LineCollection(lines, colors="white", linewidths=0.5, alpha=0.45))
     for rate, colour in zip(sorted(rates, reverse=True), reversed(BRANCHES[: len(rates)])):
-        ax.add_patch(
-            Rectangle(
-                ((column + 0.5 - rate) * stride, (row + 0.5 - rate) * stride), 2 * rate * stride, 2 * rate * stride,
-                fill=False, edgecolor=colour, linewidth=1, linestyle=(0, (2, 2)),
-            )
+        corner = ((column + 0.5 - rate) * stride, (row + 0.5 - rate) * stride)
+        side = 2 * rate * stride
+        ax.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=colour, linestyle=(0, (2, 2))))
+        places = [(row + down, column + right) for down, right in taps((rate,)) if (down, right) != (0, 0)]
+        on_map = [0 <= r < rows and 0 <= c < columns for r, c in places]
+        ax.scatter(
+            [(c + 0.5) * stride for _, c in places], [(r + 0.5) * stride for r, _ in places], s=64, linewidths=1.6, zorder=3,
+            facecolors=[colour if inside else "white" for inside in on_map],
+            edgecolors=["white" if inside else colour for inside in on_map],
         )  # fmt: skip
-        for down in (-rate, 0, rate):
-            for right in (-rate, 0, rate):
-                inside = 0 <= row + down < rows and 0 <= column + right < columns
-                ax.plot(
-                    (column + right + 0.5) * stride, (row + down + 0.5) * stride, "o", markersize=8,
-                    color=colour, markerfacecolor=colour if inside else "white", markeredgewidth=1.6,
-                    markeredgecolor="white" if inside else colour,
-                )  # fmt: skip
     middle = ((column + 0.5) * stride, (row + 0.5) * stride)
-    ax.plot(*middle, "o", markersize=10, color="white", markeredgecolor=plots.INK, markeredgewidth=2)
+    ax.plot(*middle, "o", zorder=4, markersize=10, color="white", markeredgecolor=plots.INK, markeredgewidth=2)
     margin = stride
     ax.set_xlim(min(0, middle[0] - reach) - margin, max(width, middle[0] + reach) + margin)
     ax.set_ylim(max(height, middle[1] + reach) + margin, min(0, middle[1] - reach) - margin)
@@ -122,7 +118,8 @@ def sampling_points(image, rates, row: int, column: int, stride: int = 8) -> Fig
 
 
 def sampling_in_words(rates, row: int, column: int, rows: int, columns: int) -> str:
-    """How many of the outer points of a pyramid lie on the map."""
+    """How many of the outer points of a pyramid lie on the map; a cell beyond it counts as the last."""
+    row, column = min(row, rows - 1), min(column, columns - 1)
     outer = [place for place in taps(rates) if place != (0, 0)]
     inside = sum(0 <= row + down < rows and 0 <= column + right < columns for down, right in outer)
     return (
@@ -180,7 +177,7 @@ def winning_scale(image, winner, scales, labels, dataset) -> Figure:
 
 
 def beside_the_paper(ours: dict, paper: dict) -> Figure:
-    """mIoU of each row of a table: ours (a dot a seed, a line to the mean's bar) on the left, the paper's on the right.
+    """mIoU of each row of a table: ours on the left (a dot and a line a seed, the bar their mean), the paper's on the right.
 
     ``ours``: name → values of the seeds, ``paper``: name → value, both in per cent.
     """
@@ -190,15 +187,17 @@ def beside_the_paper(ours: dict, paper: dict) -> Figure:
     for place, name in enumerate(names):
         values = np.asarray(ours[name], dtype=float)
         left.barh(place, values.mean(), 0.6, color=plots.CYCLE[0], alpha=0.35)
-        left.plot(values, place + np.linspace(-0.16, 0.16, len(values)), "o", color=plots.CYCLE[0], markersize=5)
+        left.plot(values, [place] * len(values), "o", color=plots.CYCLE[0], markersize=5)
         if name in paper:
             right.barh(place, paper[name], 0.6, color=plots.CYCLE[4])
             right.text(paper[name] + 0.15, place, f"{paper[name]:.2f}", va="center", fontsize=9)
+    for runs in zip(*ours.values()):  # the same seed, the same backbone: one line
+        left.plot(runs, range(len(names)), color=plots.CYCLE[0], linewidth=0.9, alpha=0.6)
     _window(left, [v for values in ours.values() for v in values])
     _window(right, list(paper.values()))
     left.set_yticks(range(len(names)), names)
     left.set_ylim(len(names) - 0.5, -0.5)
-    left.set_xlabel("ours: mIoU, % (a dot a seed, the bar their mean)")
+    left.set_xlabel("ours: mIoU, % (a line a seed, the bar their mean)")
     right.set_xlabel("paper: mIoU, %, Pascal VOC 2012 val")
     for ax in (left, right):
         ax.grid(False, axis="y")
