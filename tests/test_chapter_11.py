@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from segbook import models
 from segbook.backbones import Bottleneck, ResNet
+from segbook.course.figures import deeplab_v3 as figures
 from segbook.layers import ASPP
 from segbook.models import deeplab_v3
 
@@ -89,3 +90,21 @@ def test_image_pooling_in_training_needs_two_pictures():
     # What PyTorch itself says about the same mistake, without the advice.
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         F.batch_norm(torch.rand(1, 3, 1, 1), None, None, training=True)
+
+
+@pytest.mark.parametrize("height, width, rate", [(5, 7, 1), (5, 7, 2), (5, 7, 4), (6, 8, 12), (9, 9, 9)])
+def test_the_drawn_taps_are_those_of_a_convolution(height, width, rate):
+    counted = F.conv2d(torch.ones(1, 1, height, width), torch.ones(1, 1, 3, 3), padding=rate, dilation=rate)[0, 0]
+    assert (figures.valid_taps(height, width, rate) == counted.numpy()).all()
+
+
+def test_the_live_figure_says_what_it_draws():
+    assert figures.kernel_in_words(12, 33, 33, "the centre") == (
+        "A 3×3 kernel of rate 12 on a map of 33×33 cells. At the centre 9 of its 9 taps lie on the map; over all cells "
+        "58 % of the weights are valid, and 7 % of the cells keep all nine."
+    )
+    for place, taps in (("the corner", 4), ("the middle of the upper edge", 6)):
+        assert f"{taps} of its 9 taps" in figures.kernel_in_words(3, 11, 9, place)
+        fig = figures.kernel_on_map(3, 11, 9, place)
+        marks = [line for line in fig.axes[0].lines if line.get_marker() in "oX"]
+        assert len(marks) == 9 and sum(line.get_marker() == "o" for line in marks) == taps

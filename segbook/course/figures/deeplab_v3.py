@@ -36,7 +36,7 @@ def tap_counts(maps: dict) -> Figure:
         counts = np.asarray(counts).astype(int)
         marks = {
             colour: np.argwhere(counts == taps).tolist()
-            for taps, colour in zip(TAP_COUNTS, ("#D55E00", "#CC79A7", "#CC79A7", "#56B4E9", "#009E73", "#F4F4F4"))
+            for taps, colour in zip(TAP_COUNTS, ("#D55E00", "#CC79A7", "#F0E442", "#56B4E9", "#009E73", "#F4F4F4"))
         }
         plots.number_grid(ax, counts, title=title, highlight=marks)
     return fig
@@ -98,7 +98,7 @@ def kernel_on_map(rate: int, height: int, width: int, kernel_at: str = "the cent
     share = [valid_taps(height, width, r).mean() / 9 for r in rates]
     ax.plot(rates, 100 * np.asarray(share), color=plots.CYCLE[0])
     ax.axhline(100 / 9, color=plots.CYCLE[1], linestyle="--", linewidth=1.4)
-    ax.text(last, 100 / 9 + 2, "a 1×1 convolution", ha="right", fontsize=9, color=plots.CYCLE[1])
+    ax.text(0.01 * last, 2.5, "a 1×1 convolution", fontsize=9, color=plots.CYCLE[1])
     ax.plot(rate, 100 * counts.mean() / 9, "o", color=plots.INK, markersize=9)
     ax.set(xlim=(0, last + 0.5), ylim=(0, 104), xlabel="rate", ylabel="valid weights, %")
     ax.set_title("mean over all cells", fontsize=10.5)
@@ -171,7 +171,7 @@ def cell_places(size: int, rows: dict) -> Figure:
 
 
 def study(panels: dict, paper: dict, paper_title: str = "paper: mIoU, %") -> Figure:
-    """A panel a measure, a dot a seed, a bar for the mean; the paper's values in the last panel.
+    """A panel a measure, a dot a seed, a line for the mean; the paper's values in the last panel.
 
     ``panels``: title → {name: values of the seeds}, in per cent; ``paper``: name → value.
     """
@@ -180,37 +180,33 @@ def study(panels: dict, paper: dict, paper_title: str = "paper: mIoU, %") -> Fig
     axes = fig.subplots(1, len(panels) + 1, sharey=True)
     for ax, (title, runs) in zip(axes, panels.items()):
         for place, values in enumerate(runs.values()):
-            ax.barh(place, np.mean(values), 0.62, color=plots.CYCLE[place % 6], alpha=0.35)
-            spread = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else [0]
-            ax.plot(values, place + np.asarray(spread), "o", color=plots.CYCLE[place % 6], markersize=5)
-        everything = [v for values in runs.values() for v in values]
-        ax.set_xlim(_floor(everything), None)
+            ax.plot(values, [place] * len(values), "o", color=plots.CYCLE[0], markersize=6, alpha=0.75)
+            ax.plot(np.mean(values), place, "|", color=plots.INK, markersize=19, markeredgewidth=1.8)
+        _room(ax, [v for values in runs.values() for v in values], 0.1)
         ax.set_title(title, fontsize=10)
     for place, name in enumerate(names):
         if name in paper:
-            axes[-1].barh(place, paper[name], 0.62, color=plots.CYCLE[place % 6])
-            axes[-1].text(paper[name], place, f" {paper[name]:.2f}", va="center", fontsize=9)
+            axes[-1].plot(paper[name], place, "D", color=plots.CYCLE[1], markersize=7)
+            axes[-1].text(paper[name], place, f"   {paper[name]:.2f}", va="center", fontsize=9)
         else:
-            axes[-1].text(_floor(paper.values()), place, " not measured", va="center", fontsize=9, style="italic")
-    low, high = _floor(paper.values()), max(paper.values())
-    axes[-1].set_xlim(low, high + 0.45 * (high - low))
+            axes[-1].text(min(paper.values()), place, "not measured", va="center", fontsize=9, style="italic")
+    _room(axes[-1], list(paper.values()), 0.45)
     axes[-1].set_title(paper_title, fontsize=10)
     axes[0].set_yticks(range(len(names)), names)
-    axes[0].invert_yaxis()
-    for ax in axes:
-        ax.grid(False, axis="y")
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
     fig.legend(
-        handles=[Line2D([], [], marker="o", linestyle="none", color=plots.CYCLE[6], label="one seed"),
-                 Patch(color=plots.CYCLE[6], alpha=0.35, label="mean")],
+        handles=[Line2D([], [], marker="o", linestyle="none", color=plots.CYCLE[0], label="one seed"),
+                 Line2D([], [], marker="|", linestyle="none", color=plots.INK, markersize=13, markeredgewidth=1.8,
+                        label="mean")],
         loc="outside upper right", ncols=2,
     )  # fmt: skip
     return fig
 
 
-def _floor(values) -> float:
-    """A start of the axis somewhat below the smallest value, so that small differences can be seen."""
-    values = list(values)
-    return max(0.0, min(values) - 0.6 * (max(values) - min(values)) - 0.5)
+def _room(ax, values, right: float) -> None:
+    """Limits a little outside the values, with more room for text on the right."""
+    span = max(max(values) - min(values), 1.0)
+    ax.set_xlim(min(values) - 0.1 * span, max(values) + right * span)
 
 
 def sliding(shifts, scores: dict) -> Figure:
