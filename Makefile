@@ -36,7 +36,7 @@ endif
 endif
 endif
 
-.PHONY: help course test lab bench student site slides offline test-browser clean rebuild
+.PHONY: help course test lab bench full student site slides offline test-browser clean rebuild
 
 help:
 	@echo "make course    run every chapter; executed copies and an index go to runs/"
@@ -48,6 +48,7 @@ help:
 	@echo "make offline   put wheels and course into build/offline/, to install without a network (DATA=folder takes data along)"
 	@echo "make test-browser   move every live figure in JupyterLab in Chromium"
 	@echo "make bench     run the side-by-side benchmarks"
+	@echo "make full      train all nine nets in full on a GPU; records go to results/, give it again to go on"
 	@echo "make clean     remove what was generated: runs/, build/, caches (data/ and .venv/ stay)"
 	@echo
 	@echo "Options: PROFILE=quick|full DATASET=camvid JOBS=2 PYTHON=python3.12, for example:"
@@ -98,6 +99,11 @@ lab: $(STAMP)
 
 student: $(STAMP)
 	$(PY) -m segbook editions build/editions --overwrite
+
+# TRAIN=... hands further options to every net, such as TRAIN="--compile" or, for a rehearsal on a CPU,
+# TRAIN="--steps 2 --batch-size 2 --width 0.06 --size 64x96".
+full: $(STAMP)
+	$(PY) -m segbook train --model all --profile "$(or $(PROFILE),full)" --dataset "$(or $(DATASET),camvid)" $(TRAIN)
 
 bench: $(STAMP)
 	@if [ -e tests/benchmarks/__main__.py ]; then \

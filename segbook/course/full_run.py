@@ -278,6 +278,8 @@ def train_all(shared: Wish) -> int:
     names = segbook.models.names()
     done, skipped, failed = [], [], []
     session = Run(*_run_of_environment(), shared.seed, torch.device("cpu"))
+    for split in ("train", "val", session.judged_by):
+        session.load(split)  # data that is not there or does not pair up would fail every net: say so once
     for number, name in enumerate(names, 1):
         wish = replace(shared, model=name)
         out = shared.out / name if shared.out else default_folder(wish, session)
