@@ -108,7 +108,9 @@ class BilinearConvTranspose2d(nn.ConvTranspose2d):
     released nets use ``kernel_size=64, padding=0`` at stride 32 and crop.
 
     The weight is [channels, channels, k, k] with the kernel on the diagonal (class i to class i) and zeros elsewhere.
-    It is frozen unless ``learned``; there is no bias. Raises ValueError for a stride below 1.
+    It is frozen unless ``learned``; there is no bias. Frozen, it is computed class by class, without the zeros; shapes
+    without numbers (``sb.anatomy``) still go through the whole weight, so that MACs are counted as the released nets
+    have them. Change a frozen weight by ``load_state_dict`` only. Raises ValueError for a stride below 1.
     """
 
     def __init__(self, channels, stride, *, kernel_size=None, padding=None, learned=False):
@@ -121,6 +123,18 @@ class BilinearConvTranspose2d(nn.ConvTranspose2d):
         with torch.no_grad():
             self.weight.copy_(torch.eye(channels)[:, :, None, None] * kernel)
         self.weight.requires_grad_(learned)
+        self.class_to_class = True  # until other weights are loaded, as of a net that has learnt them
+        self.register_load_state_dict_post_hook(BilinearConvTranspose2d.look_at_weight)
+
+    def look_at_weight(self, incompatible_keys=None) -> None:
+        if not self.weight.is_meta:
+            self.class_to_class = bool(self.weight.count_nonzero() == self.weight.diagonal().count_nonzero())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.weight.requires_grad or not self.class_to_class or x.is_meta:
+            return super().forward(x)
+        stamps = self.weight.diagonal().permute(2, 0, 1).unsqueeze(1)  # [channels, 1, k, k]
+        return F.conv_transpose2d(x, stamps, None, self.stride, self.padding, groups=self.in_channels)
 
 
 class ASPP(nn.Module):

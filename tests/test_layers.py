@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from segbook import layers
+from segbook import anatomy, layers
 
 
 @pytest.mark.parametrize("kernel_size, dilation", [(1, 1), (3, 1), (3, 4), (5, 2)])
@@ -113,6 +113,38 @@ def test_bilinear_transposed_convolution_is_frozen_unless_learned():
     assert torch.equal(frozen.weight, learned.weight) and frozen.bias is None
     with pytest.raises(ValueError, match="stride must be at least 1, got 0"):
         layers.BilinearConvTranspose2d(2, 0)
+
+
+@pytest.mark.parametrize("options", [{"stride": 8}, {"stride": 2, "kernel_size": 4, "padding": 0}, {"stride": 3}])
+def test_frozen_bilinear_upsampling_skips_the_zeros_of_its_weight(options):
+    up = layers.BilinearConvTranspose2d(5, **options)
+    x = torch.randn(2, 5, 4, 6, requires_grad=True)
+    dense = F.conv_transpose2d(x, up.weight, None, up.stride, up.padding)
+    torch.testing.assert_close(up(x), dense)
+    towards = torch.randn_like(dense)
+    torch.testing.assert_close(*(torch.autograd.grad(y, x, towards)[0] for y in (up(x), dense)))
+
+
+def test_frozen_bilinear_upsampling_takes_weights_that_were_learnt():
+    frozen, learned = layers.BilinearConvTranspose2d(3, 2), layers.BilinearConvTranspose2d(3, 2, learned=True)
+    x = torch.randn(1, 3, 4, 5)
+    torch.testing.assert_close(frozen(x), learned(x))
+    original = frozen.state_dict()["weight"].clone()
+    with torch.no_grad():
+        learned.weight += torch.rand_like(learned.weight)  # now classes are mixed
+    torch.nn.Sequential(frozen).load_state_dict(torch.nn.Sequential(learned).state_dict())
+    torch.testing.assert_close(frozen(x), learned(x))
+    assert not frozen.weight.requires_grad
+    frozen.load_state_dict({"weight": original})
+    torch.testing.assert_close(frozen(x), layers.BilinearConvTranspose2d(3, 2)(x))
+    frozen.requires_grad_(True)
+    frozen(x).sum().backward()
+    assert frozen.weight.grad[0, 1].any()
+
+
+def test_shapes_without_numbers_count_the_whole_weight():
+    up = layers.BilinearConvTranspose2d(21, 8)
+    assert anatomy.count_macs(up, (5, 6), in_channels=21) == 5 * 6 * 21 * 21 * 16 * 16
 
 
 def test_he_initialise_leaves_bilinear_upsampling_alone():

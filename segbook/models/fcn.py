@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from segbook.backbones import VGG16, AlexNet, pretrained_state, require_plain
-from segbook.layers import BilinearConvTranspose2d, he_initialise, scaled
+from segbook.layers import BilinearConvTranspose2d, he_initialise, require_picture_size, scaled
 
 #: Where the padding of 100 pixels lands in each map that is cut back: (rows and columns to skip), see chapter 06.
 CROP_POOL4, CROP_POOL3 = 5, 9
@@ -106,8 +106,7 @@ class FCN(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         size = x.shape[-2:]
-        if min(size) < 32:
-            raise ValueError(f"images must be at least 32x32 pixels, got {size[0]}x{size[1]}")
+        require_picture_size(*size)
         if isinstance(self.backbone, AlexNet):
             deep = self.backbone(x)
         else:
