@@ -101,7 +101,7 @@ def test_the_drawn_taps_are_those_of_a_convolution(height, width, rate):
 def test_the_live_figure_says_what_it_draws():
     assert figures.kernel_in_words(12, 33, 33, "the centre") == (
         "A 3×3 kernel of rate 12 on a map of 33×33 cells. At the centre 9 of its 9 taps lie on the map; over all cells "
-        "58 % of the weights are valid, and 7 % of the cells keep all nine."
+        "57 % of the weights are valid, and 7 % of the cells keep all nine."
     )
     for place, taps in (("the corner", 4), ("the middle of the upper edge", 6)):
         assert f"{taps} of its 9 taps" in figures.kernel_in_words(3, 11, 9, place)

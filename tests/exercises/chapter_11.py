@@ -63,7 +63,7 @@ WRONG = {
     ],
     "recalibrate": [
         (
-            "net.train()\nwith torch.no_grad():\n    for batch in batches:\n        net(batch)\nnet.eval()",
+            "net.train()\nwith torch.no_grad():\n    for batch in batches:\n        net(batch)\nnet.eval()\nreturn net",
             r"the running mean of the first batch norm",
         ),
         (
@@ -75,7 +75,8 @@ WRONG = {
             "with torch.no_grad():\n"
             "    for batch in batches:\n"
             "        net(batch)\n"
-            "net.eval()",
+            "net.eval()\n"
+            "return net",
             r"put the momentum of every batch norm back",
         ),
         (
@@ -88,7 +89,8 @@ WRONG = {
             "    for batch in batches:\n"
             "        net(batch)\n"
             "for norm in norms:\n"
-            "    norm.momentum = 0.1",
+            "    norm.momentum = 0.1\n"
+            "return net",
             r"behind the dropout|a part of it is in training mode",
         ),
     ],

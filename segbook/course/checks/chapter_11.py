@@ -118,7 +118,7 @@ def interleave(answer):
         "Find the layers: isinstance(module, nn.BatchNorm2d) in net.modules(). Each can forget: reset_running_stats().",
         "With momentum = None a batch norm keeps the plain mean of all batches it sees, but only in training mode.",
         "Only the batch norms go into training mode (module.train()), the rest stays in eval mode: dropout would change "
-        "what the layers behind it see. Run all batches under torch.no_grad(), then put momentum and modes back.",
+        "what the layers behind it see. Run all batches under torch.no_grad(), put momentum and modes back, return the net.",
     ],
 )
 def recalibrate(answer):
@@ -136,7 +136,8 @@ def recalibrate(answer):
         for batch in batches:
             reference(batch)
     weights = {name: value.clone() for name, value in net.named_parameters()}
-    answer(net, [batch.clone() for batch in batches])
+    result = answer(net, [batch.clone() for batch in batches])
+    expect_type(result, nn.Module, "what recalibrate returns")
     for name, value in net.named_parameters():
         expect(torch.equal(value, weights[name]), f"the parameter {name} changed; only the statistics should.")
     found = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
