@@ -43,20 +43,31 @@ class ConfusionMatrix:
         """Add the pixels of one image or of a batch: two integer label maps of the same shape. Returns itself."""
         prediction, target = _labels(prediction, "prediction"), _labels(target, "target")
         _check_same_shape(prediction, target)
-        void_pixels = 0
-        if self.ignore_index is not None:
-            # Void pixels become the pair (0, 0) and are taken off it below: much faster than cutting them out here.
-            valid = ~_is_void(target, self.ignore_index)
-            prediction, target = prediction * valid, target * valid
-            void_pixels = valid.numel() - int(valid.count_nonzero())
+        smallest, largest = _extremes(prediction, target)
+        if smallest < 0 or largest > max(self.num_classes, 255):
+            prediction, target = self._valid_pixels(prediction, target)
+            largest = self.num_classes - 1
+        # Each pair (truth, prediction) becomes one whole number, so that a single pass counts all pairs.
+        size = max(self.num_classes, largest + 1)
+        dtype = torch.int16 if size**2 < 2**15 else torch.int32  # narrow numbers are counted faster
+        pairs = torch.add(prediction.to(dtype), target.to(dtype), alpha=size)
+        counts = torch.bincount(pairs.flatten(), minlength=size**2).view(size, size).cpu()
+        # The row of void is left out, whatever is predicted there. Then nothing may lie outside the classes.
+        if self.ignore_index is not None and 0 <= self.ignore_index < size:
+            counts[self.ignore_index] = 0
+        inside = counts[: self.num_classes, : self.num_classes]
+        if inside.sum() < counts.sum():
+            self._valid_pixels(prediction, target)  # raises the error that names the labels
+        self.counts += inside
+        return self
+
+    def _valid_pixels(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The pixels that are not void, as two vectors. Raises ValueError for labels outside the classes."""
+        valid = ~_is_void(target, self.ignore_index)
+        prediction, target = prediction[valid], target[valid]
         _check_range(prediction, self.num_classes, "prediction")
         _check_range(target, self.num_classes, "target", self.ignore_index)
-        # Each pair (truth, prediction) becomes one whole number, so that a single pass counts all pairs.
-        pairs = target.to(torch.int32) * self.num_classes + prediction
-        counts = torch.bincount(pairs.flatten(), minlength=self.num_classes**2).cpu()
-        counts[0] -= void_pixels
-        self.counts += counts.view(self.num_classes, self.num_classes)
-        return self
+        return prediction, target
 
     def __add__(self, other: "ConfusionMatrix") -> "ConfusionMatrix":
         if (self.num_classes, self.ignore_index) != (other.num_classes, other.ignore_index):
@@ -372,6 +383,12 @@ def _check_same_shape(prediction: Tensor, target: Tensor) -> None:
             f"prediction {list(prediction.shape)} and target {list(target.shape)} must have the same shape; bring "
             "the logits to the target's size (torch.nn.functional.interpolate) before the argmax"
         )
+
+
+def _extremes(*maps: Tensor) -> tuple[int, int]:
+    """The smallest and the largest label of all maps; (0, 0) for maps without a pixel."""
+    extremes = [int(value) for labels in maps if labels.numel() for value in torch.aminmax(labels)]
+    return min(extremes, default=0), max(extremes, default=0)
 
 
 def _check_range(labels: Tensor, num_classes: int, name: str, ignore_index: int | None = None) -> None:
