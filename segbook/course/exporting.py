@@ -69,7 +69,7 @@ def export_model(model: nn.Module, card: ModelCard, path: str | os.PathLike) -> 
             if got.shape != expected.shape:
                 raise ValueError(f"the exported {card.model} gives {list(got.shape)} for a picture of {size[0]}x{size[1]}, "
                                  f"the original {list(expected.shape)}: it is tied to one size")  # fmt: skip
-            differences[size] = float((got - expected).abs().max())
+            differences[size] = float((got - expected).detach().abs().max())
             if not differences[size] <= TOLERANCE * max(1.0, float(expected.abs().max())):
                 raise ValueError(f"the exported {card.model} differs by {differences[size]:.3g} at {size[0]}x{size[1]}")
         os.replace(partial, path)
