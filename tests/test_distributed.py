@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
+import numpy as np
 import pytest
 import team
 import torch
+from PIL import Image
 
 from segbook import parallel
 from segbook.losses import cross_entropy
@@ -106,3 +109,22 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
         pass
     with pytest.raises(ValueError, match="Apple GPU"), parallel.joined(torch.device("mps")):
         pass
+
+
+def test_the_command_line_under_torchrun(tmp_path):
+    """`torchrun -m segbook train` on six pictures in CamVid's layout: one record, one net, and the batch of both."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 6), ("val", 2)):
+        for folder, high in ((split, 255), (f"{split}annot", 12)):
+            (tmp_path / "data" / "camvid" / folder).mkdir(parents=True)
+            for i in range(count):
+                pixels = generator.integers(0, high, (32, 48), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "data" / "camvid" / folder / f"{i}.png")
+    asked = ["--model", "unet", "--dataset", "camvid", "--profile", "full", "--steps", "2", "--batch-size", "2"]
+    small = ["--width", "0.06", "--size", "32x48", "--out", tmp_path / "out", "--results", tmp_path / "results"]
+    with mock.patch.dict(os.environ, SEGBOOK_DATA=str(tmp_path / "data")):
+        printed = torchrun(2, "-m", "segbook", "train", *asked, *small, folder=HERE.parent)
+    assert printed.count("full profile") == printed.count("val mIoU") == 1
+    record = json.loads((tmp_path / "results" / "camvid-unet.json").read_text())
+    assert record["processes"] == 2 and record["recipe"]["batch_size"] == 4 and record["steps"] == 2
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["checkpoint.pt", "model.pt", "scores.json"]
