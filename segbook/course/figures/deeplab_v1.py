@@ -29,7 +29,7 @@ def _bare(ax, title="") -> None:
 def answers(image, mask, maps: dict, dataset) -> Figure:
     """A picture, its truth, and label maps of any coarseness ``{title: labels [h, w]}``, each stretched over the picture."""
     height, width = np.shape(mask)
-    fig = plots.figure(10, 10 / (2 + len(maps)) * height / width + 1.0)
+    fig = plots.figure(10, 10 / (2 + len(maps)) * height / width + 0.85)
     axes = fig.subplots(1, 2 + len(maps))
     plots.image(axes[0], image)
     axes[0].set_title("picture", fontsize=10)
@@ -62,7 +62,7 @@ def holes(side: int = 8) -> Figure:
         i, j = divmod(p, 2)
         ax.imshow(np.broadcast_to(rgb[p], (side // 2, side // 2, 3)), extent=(0, side // 2, side // 2, 0))
         _grid(ax, side // 2, side // 2)
-        _bare(ax, f"rows {i}, {i + 2}, …; columns {j}, {j + 2}, …")
+        _bare(ax, f"phase ({i}, {j})")
         if (i, j) == (1, 1):  # the taps of the left drawing all lie in this phase
             for row, column in taps:
                 ax.add_patch(
@@ -170,7 +170,8 @@ def listeners(image, pixels, kernels: dict) -> Figure:
     ``kernels``: title → matrix [N, N] of the picture's N pixels.
     """
     height, width = image.shape[1:]
-    fig = plots.figure(9, 0.5 + len(pixels) * 9 / (1 + len(kernels)) * height / width + 0.3)
+    fig = plots.figure(9, 0.4 + len(pixels) * 9 / (1 + len(kernels)) * height / width)
+    fig.set_layout_engine("compressed")
     grid = fig.subplots(len(pixels), 1 + len(kernels), squeeze=False)
     for line, (axes, (y, x)) in enumerate(zip(grid, pixels)):
         plots.image(axes[0], image)
@@ -188,7 +189,7 @@ def listeners(image, pixels, kernels: dict) -> Figure:
 def iterations(image, truth, steps: dict, dataset) -> Figure:
     """Label maps of mean field, iteration by iteration: ``steps`` is title → labels [H, W]."""
     height, width = np.shape(truth)
-    fig = plots.figure(10, 10 / (2 + len(steps)) * height / width + 1.0)
+    fig = plots.figure(10, 10 / (2 + len(steps)) * height / width + 0.6)
     axes = fig.subplots(1, 2 + len(steps))
     plots.image(axes[0], image)
     axes[0].set_title("picture", fontsize=10)
@@ -252,14 +253,14 @@ def splat_blur_slice(features, values, lattice, exact, grey) -> Figure:
         if column == 0:
             ax.set_ylabel("grey value / σ")
         ax.grid(False)
-    fig.colorbar(drawn, ax=fig.axes, label="value", fraction=0.03, pad=0.01)
+    fig.colorbar(drawn, ax=fig.axes, label="value", fraction=0.03, pad=0.01, shrink=0.8)
     ax = fig.add_subplot(grid[1, :])
     ax.plot(grey.numpy() / 255, color=plots.PALE, linewidth=5, label="the picture: grey value / 255")
     ax.plot(values.numpy(), color=plots.CYCLE[6], linestyle="--", label="values that go in")
     ax.plot((sliced[:, 0] / sliced[:, 1]).numpy(), color=plots.CYCLE[0], label="lattice")
     ax.plot(exact.numpy(), color=plots.CYCLE[1], linestyle=":", linewidth=2.4, label="all pairs")
     ax.set(xlabel="pixel of the scan line", ylim=(-0.05, 1.05), xlim=(0, len(values) - 1))
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    ax.legend(loc="upper left")
     return fig
 
 
