@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import warnings
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,8 +14,9 @@ from PIL import Image
 import segbook
 from segbook import cli
 from segbook.course import exporting
-from segbook.course.saved import ModelCard, save_model
+from segbook.course.saved import ModelCard, load_model, save_model
 from segbook.data import aerial
+from segbook.data.splits import write_splits
 
 
 @pytest.fixture
@@ -41,6 +44,29 @@ def test_check_says_what_is_wrong_and_fails(tmp_path, capsys):
     assert cli.main(["data", "check", str(tmp_path / "survey")]) == 1
     assert "no labels  images/site01_0.png: nothing in masks/" in capsys.readouterr().out
     assert "there is no folder" in fails(capsys, "data", "check", tmp_path / "nowhere")
+
+
+def test_training_on_a_folder_obeys_its_split(tmp_path, monkeypatch):
+    names = aerial.write_folder(tmp_path / "data" / "folder", sites=4, frames=2)
+    parts = {"train": names[:4], "val": names[4:6], "test": names[6:]}
+    write_splits(tmp_path / "data" / "folder" / "splits.csv", parts)
+    with mock.patch.dict(os.environ, {"SEGBOOK_DATA": str(tmp_path / "data"), "SEGBOOK_DEVICE": "cpu"}):
+        wish = [
+            "--steps",
+            "2",
+            "--batch-size",
+            "2",
+            "--width",
+            "0.06",
+            "--size",
+            "48x64",
+            "--out",
+            str(tmp_path / "out"),
+        ]
+        assert cli.main(["train", "--dataset", "folder", *wish]) == 0
+    _, card = load_model(tmp_path / "out" / "model.pt")
+    assert card.classes == list(aerial.CLASSES) and card.size == [48, 64]
+    assert card.palette == aerial.PALETTE.tolist()
 
 
 def test_predict_writes_the_area_of_every_class(model, tmp_path):
@@ -76,7 +102,7 @@ def test_export_to_torchscript(model, tmp_path, capsys):
     with warnings.catch_warnings(action="ignore"):  # its successor is announced
         loaded = torch.jit.load(out, _extra_files=extra)
     assert "field" in json.loads(extra["card.json"])["classes"]
-    net, _ = segbook.course.saved.load_model(model)
+    net, _ = load_model(model)
     pictures = torch.randint(0, 256, (1, 3, 75, 101), dtype=torch.uint8)
     with torch.inference_mode():
         torch.testing.assert_close(loaded(pictures), net(segbook.data.normalize(pictures)), rtol=1e-4, atol=1e-4)

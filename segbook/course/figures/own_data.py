@@ -186,6 +186,7 @@ class Objects:
         self.images, self.names = np.asarray(images), list(names)
         self.truth, self.probability = np.asarray(masks) == label, np.asarray(probability)
         self.true_objects = [ndimage.label(truth, _EIGHT) for truth in self.truth]
+        self._scores: dict[tuple, tuple[int, int, int, int]] = {}  # words and picture of a setting ask for the same
 
     def judge(self, n: int, threshold: float, smallest: int):
         """Of picture ``n``: what is kept [H, W], which objects are right, and which true ones are found (bool a piece).
@@ -204,11 +205,13 @@ class Objects:
 
     def score(self, threshold: float, smallest: int) -> tuple[int, int, int, int]:
         """Over all pictures: objects kept, right ones among them, true objects, and found ones among those."""
-        total = np.zeros(4, dtype=int)
-        for n in range(len(self.truth)):
-            _, kept, right, found = self.judge(n, threshold, smallest)
-            total += [kept.sum(), (kept & right).sum(), len(found) - 1, found[1:].sum()]
-        return tuple(map(int, total))
+        if (threshold, smallest) not in self._scores:
+            total = np.zeros(4, dtype=int)
+            for n in range(len(self.truth)):
+                _, kept, right, found = self.judge(n, threshold, smallest)
+                total += [kept.sum(), (kept & right).sum(), len(found) - 1, found[1:].sum()]
+            self._scores[threshold, smallest] = tuple(map(int, total))
+        return self._scores[threshold, smallest]
 
     def words(self, threshold=0.5, smallest=1, picture=0) -> str:
         kept, right, true, found = self.score(threshold, smallest)
