@@ -1,0 +1,148 @@
+"""Checks of chapter 13: Pareto front, a separable layer, paired seeds, comparable rows, a departure, the bootstrap."""
+
+import torch
+
+from segbook import metrics
+from segbook.course import leaderboard
+from segbook.course.check import exercise, expect, expect_callable, expect_close, expect_equal, expect_type
+
+
+@exercise(
+    "the Pareto front",
+    hints=[
+        "A net is beaten when some other net costs no more and scores no less, and is truly better in one of the two.",
+        "Two nets with the same cost and the same score do not beat each other. `<=` alone would remove both.",
+        "beaten = any(c <= cost and s >= score and (c < cost or s > score) for c, s in zip(costs, scores)); keep the rest.",
+    ],
+)
+def pareto(answer):
+    expect_callable(answer, "pareto")
+    cases = [
+        ([1, 2, 3, 4], [0.2, 0.5, 0.4, 0.6], [0, 1, 3]),
+        ([3, 1, 2], [0.3, 0.3, 0.3], [1]),
+        ([2, 2, 1], [0.5, 0.5, 0.1], [0, 1, 2]),
+        ([5, 4, 3], [0.1, 0.2, 0.3], [2]),
+        ([1, 1], [0.4, 0.6], [1]),
+    ]
+    for costs, scores, expected in cases:
+        result = answer(list(costs), list(scores))
+        expect_type(result, (list, tuple), f"pareto({costs}, {scores})")
+        expect_equal(sorted(result), expected, f"pareto({costs}, {scores})")
+
+
+@exercise(
+    "what a separable layer costs",
+    hints=[
+        "Two convolutions, one behind the other. Count the multiplications for one place of the map first.",
+        "Depthwise: every input channel has its own k×k kernel. Pointwise: every output channel sees all input channels.",
+        "(k * k * c_in + c_in * c_out) multiplications a place, and height * width places.",
+    ],
+)
+def separable_macs(answer):
+    expect_callable(answer, "separable_macs")
+    for c_in, c_out, k, height, width in [(256, 256, 3, 65, 65), (2048, 256, 3, 33, 33), (3, 7, 5, 4, 9)]:
+        expected = (k * k * c_in + c_in * c_out) * height * width
+        what = f"separable_macs({c_in}, {c_out}, {k}, {height}, {width})"
+        standard = k * k * c_in * c_out * height * width
+        result = answer(c_in, c_out, k, height, width)
+        expect(
+            result != standard,
+            f"{what}: {standard:,} is the cost of the standard convolution, not of the separable one.",
+        )
+        expect_equal(result, expected, what)
+
+
+@exercise(
+    "paired seeds",
+    hints=[
+        "Subtract seed by seed first: what both nets have in common, an easy or hard seed, falls out.",
+        "The standard error of a mean is s / √n; s is the standard deviation with n − 1 below the fraction line.",
+        "d = [a - b for a, b in zip(first, second)]; (mean(d), statistics.stdev(d) / len(d) ** 0.5).",
+    ],
+)
+def paired(answer):
+    expect_callable(answer, "paired")
+    for first, second in [([0.30, 0.34, 0.32], [0.28, 0.31, 0.31]), ([0.2, 0.5, 0.3, 0.4], [0.25, 0.45, 0.38, 0.3])]:
+        difference = torch.tensor(first, dtype=torch.float64) - torch.tensor(second, dtype=torch.float64)
+        result = answer(list(first), list(second))
+        expect_type(result, (tuple, list), "paired(first, second)")
+        expect_equal(len(result), 2, "how many numbers paired returns")
+        expect_close(result[0], difference.mean().item(), f"the mean difference of {first} and {second}")
+        error = (difference.std() / len(first) ** 0.5).item()
+        expect_close(result[1], error, f"the standard error for {first} and {second}")
+
+
+@exercise(
+    "what keeps two scores from being compared",
+    hints=[
+        "Four things must be the same: size, pretraining, trained_on, split. Go through their names with getattr.",
+        "None means that the source does not say. Two unknown values are not known to be equal.",
+        "[n for n in names if getattr(a, n) is None or getattr(a, n) != getattr(b, n)], with names in the order asked for.",
+    ],
+)
+def obstacles(answer):
+    expect_callable(answer, "obstacles")
+
+    def row(size, pretraining, trained_on, split):
+        return leaderboard.Row("a net", 0.5, None, pretraining, size, trained_on, "nowhere", split=split)
+
+    plain = row((360, 480), "none", "train", "test")
+    cases = [
+        (plain, row((360, 480), "none", "train", "test"), []),
+        (plain, row((480, 640), "ImageNet", "train", "test"), ["size", "pretraining"]),
+        (plain, row((360, 480), "none", "train + val", "val"), ["trained_on", "split"]),
+        (plain, row(None, "none", "train", "test"), ["size"]),
+        (row(None, "none", None, "test"), row(None, "none", None, "test"), ["size", "trained_on"]),
+        (row((360, 480), None, "train", "test"), plain, ["pretraining"]),
+    ]
+    for a, b, expected in cases:
+        what = " and ".join(f"({r.size}, {r.pretraining}, {r.trained_on}, {r.split})" for r in (a, b))
+        expect_equal(list(answer(a, b)), expected, f"the obstacles between {what}")
+
+
+@exercise(
+    "a departure explained",
+    hints=[
+        "Round the side up to a multiple of the rate: 33 becomes 36 for a rate of 6. Do it for each rate.",
+        "A 3×3 convolution on a map of side n costs 9 · c_in · c_out · n². Padding costs the difference of two of these.",
+        "sum(9 * c_in * c_out * ((-(-side // r) * r) ** 2 - side**2) for r in rates).",
+    ],
+)
+def padding_macs(answer):
+    expect_callable(answer, "padding_macs")
+    for side, rates, c_in, c_out in [(33, (6, 12, 18), 2048, 256), (65, (12, 24, 36), 2048, 256), (36, (6, 7), 3, 5)]:
+        expected = sum(9 * c_in * c_out * ((-(-side // r) * r) ** 2 - side**2) for r in rates)
+        expect_equal(answer(side, rates, c_in, c_out), expected, f"padding_macs({side}, {rates}, {c_in}, {c_out})")
+
+
+@exercise(
+    "would other pictures say the same?",
+    hints=[
+        "A draw is a list of picture numbers, some of them twice. Sum the matrices of these pictures: first[draw].sum(0).",
+        "From a summed matrix: IoU = diagonal / (row sum + column sum − diagonal), then nanmean over the classes.",
+        "Count the draws in which the mIoU of `first` is larger, divide by their number; no averages of single pictures.",
+    ],
+)
+def share_ahead(answer):
+    expect_callable(answer, "share_ahead")
+
+    def miou(counts):
+        confusion = metrics.ConfusionMatrix(counts.shape[-1])
+        confusion.counts += counts
+        return confusion.mean_iou()
+
+    for pictures, classes, draws in [(6, 3, 40), (12, 4, 60)]:
+        first = torch.randint(0, 40, (pictures, classes, classes))
+        second = torch.randint(0, 40, (pictures, classes, classes))
+        first += torch.randint(0, 60, (pictures, 1, 1)) * torch.eye(classes, dtype=torch.int64)
+        second += torch.randint(0, 60, (pictures, 1, 1)) * torch.eye(classes, dtype=torch.int64)
+        first[..., -1], first[..., -1, :], second[..., -1], second[..., -1, :] = (
+            0,
+            0,
+            0,
+            0,
+        )  # the last class never occurs
+        which = torch.randint(0, pictures, (draws, pictures))
+        ahead = [miou(first[draw].sum(0)) > miou(second[draw].sum(0)) for draw in which]
+        what = f"the share of {draws} draws of {pictures} pictures (the last class never occurs)"
+        expect_close(answer(first.clone(), second.clone(), which.clone()), sum(ahead) / draws, what, atol=1e-6)
