@@ -780,4 +780,15 @@ ECHOES = [
     Echo(7, "decoders: mean IoU", "arXiv 1511.00561, table 1", ("43.8", "45.5", "46.3", "47.7")),
     Echo(7, "decoders: boundary F1", "arXiv 1511.00561, table 1", ("23.08", "33.17", "36.67", "36.27")),
     Echo(7, "class balancing", "arXiv 1511.00561, table 1", ("84.0", "54.6", "82.7", "62.0", "35.78")),
+    Echo(9, "LargeFOV without and with the CRF", "arXiv 1412.7062, table 1", ("62.25", "67.64")),
+    Echo(10, "ASPP on VGG-16, before the CRF", "arXiv 1606.00915, table 3", ("65.76", "66.98", "68.96")),
+    Echo(10, "ResNet-101, step by step", "arXiv 1606.00915, table 4", ("68.72", "71.27", "76.35", "77.69")),
+    Echo(
+        11,
+        "multi-grid, image pooling, output stride 8",
+        "arXiv 1706.05587, tables 5 and 6",
+        ("76.58", "77.21", "78.51"),
+    ),
+    Echo(12, "low-level channels", "arXiv 1802.02611, table 1", ("77.61", "77.92", "78.16", "78.21", "77.94")),
+    Echo(12, "without and with decoder", "arXiv 1802.02611, table 3", ("77.21", "78.85")),
 ]
