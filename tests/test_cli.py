@@ -63,7 +63,7 @@ def fails(capsys, *arguments, code=1) -> str:
 
 def test_train_writes_model_and_scores(model):
     scores = json.loads((model.parent / "scores.json").read_text())
-    assert scores["steps"] == 2 and scores["size"] == [32, 48] and scores["images"] == {"train": 8, "val": 8}
+    assert scores["steps"] == 2 and scores["size"] == [32, 48] and scores["images"] == {"train": 8, "val": 8, "test": 8}
     assert 0 <= scores["mean_iou"] <= 1 and list(scores["iou"]) == list(segbook.data.DRIVING_CLASSES)
     assert sorted(p.name for p in model.parent.iterdir()) == ["checkpoint.pt", "model.pt", "scores.json"]
 
