@@ -1,29 +1,20 @@
-"""Time of the fully connected CRF beside the authors' C++ code (package pydensecrf2), on one thread.
+"""The fully connected CRF beside the authors' C++ code (package pydensecrf2): the same photograph and probabilities.
 
-    python tests/benchmarks/crf.py [--height 360] [--width 480] [--labels 21] [--iterations 10] [--runs 5]
-
-Both programs get the same photograph and the same probabilities, take turns in one process, and include building the
-lattice; "lattice kept" is a further call for the same photograph. Times are CPU seconds, medians over the runs; a ratio
-below 1 means ours is faster. Agreement: mean difference of the probabilities, share of pixels with the same label.
+Both build their lattices in the time measured; "lattice of the size kept" is ours for the next picture of the same size.
 """
 
-import argparse
-import statistics
-import sys
+import os
 import time
 
 import numpy as np
 import torch
+from measure import compare
 from skimage import data
 from torch.nn.functional import interpolate
 
 from segbook.crf import Bilateral, DenseCRF, Gaussian, build_kernel
 
-try:
-    import pydensecrf.densecrf as library
-except ImportError:
-    sys.exit("this benchmark compares with the C++ library: pip install pydensecrf2 (needs a C++ compiler)")
-
+HEIGHT, WIDTH, LABELS, ITERATIONS = 360, 480, 21, 10
 PARAMETERS = {
     "4/67/3 + 3/1": (Bilateral(4, 67, 3), Gaussian(3, 1)),
     "5/50/5 + 3/3": (Bilateral(5, 50, 5), Gaussian(3, 3)),
@@ -41,6 +32,8 @@ def case(labels: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tens
 
 
 def run_library(image, probabilities, appearance, smoothness, iterations):
+    import pydensecrf.densecrf as library
+
     labels, height, width = probabilities.shape
     crf = library.DenseCRF2D(width, height, labels)
     crf.setUnaryEnergy(-probabilities.log().flatten(1).numpy())
@@ -50,42 +43,46 @@ def run_library(image, probabilities, appearance, smoothness, iterations):
     return torch.from_numpy(np.array(crf.inference(iterations))).view(labels, height, width)
 
 
-def timed(function, *arguments):
-    start = time.process_time()
-    result = function(*arguments)
-    return time.process_time() - start, result
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("height", 360), ("width", 480), ("labels", 21), ("iterations", 10), ("runs", 5)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    image, probabilities = case(options.labels, options.height, options.width)
-    print(
-        f"{options.width}x{options.height}, {options.labels} labels, {options.iterations} iterations, {options.runs} runs"
-    )
-    print("parameters     | C++ s | ours s | ratio | lattice kept s | ratio | mean difference | same label")
+def run(options) -> list:
+    image, probabilities = case(LABELS, HEIGHT, WIDTH)
+    other = image.flip(-1)
+    threads = torch.get_num_threads()
+    rows = []
     for name, (appearance, smoothness) in PARAMETERS.items():
-        crf = DenseCRF(appearance, smoothness, options.iterations)
-        times = {"library": [], "ours": [], "kept": []}
-        for run in range(options.runs + 1):
-            build_kernel.cache_clear()
-            theirs, expected = timed(run_library, image, probabilities, appearance, smoothness, options.iterations)
-            ours, q = timed(crf, image, probabilities)
-            kept, _ = timed(crf, image, probabilities)
-            if run > 0:  # the first warms up
-                for key, seconds in zip(times, (theirs, ours, kept)):
-                    times[key].append(seconds)
-        theirs, ours, kept = (statistics.median(seconds) for seconds in times.values())
+        crf = DenseCRF(appearance, smoothness, ITERATIONS)
+        expected = run_library(image, probabilities, appearance, smoothness, ITERATIONS)
+        q = crf(image, probabilities)
         difference, same = (q - expected).abs().mean(), (q.argmax(0) == expected.argmax(0)).float().mean()
-        print(
-            f"{name:14} | {theirs:5.2f} | {ours:6.2f} | {ours / theirs:5.2f} | {kept:14.2f} | {kept / theirs:5.2f} "
-            f"| {difference:15.1e} | {same:10.4%}",
-            flush=True,
+        assert difference < 1e-5 and same > 0.9999
+        checked = f"mean difference {difference:.0e}, labels {100 * same:.2f} % equal"
+
+        def ours(crf=crf):
+            build_kernel.cache_clear()
+            crf(image, probabilities)
+
+        def theirs(appearance=appearance, smoothness=smoothness):
+            run_library(image, probabilities, appearance, smoothness, ITERATIONS)
+
+        work = f"CRF {WIDTH}×{HEIGHT}, {LABELS} labels, {ITERATIONS} iterations, {name}"
+        torch.set_num_threads(1)
+        rows.append(
+            compare(f"{work}, CPU time, 1 thread", "C++", ours, theirs, runs=options.runs, goal=1.1, checked=checked)
         )
+        if os.cpu_count() > 1:  # the library has one thread; ours may use two
+            torch.set_num_threads(2)
+            clock = time.perf_counter
+            rows.append(
+                compare(f"{work}, wall time, 2 threads", "C++", ours, theirs, runs=options.runs, goal=1.8, clock=clock)
+            )
 
+            def forget(crf=crf):  # the appearance lattice of this picture, not the smoothness lattice of its size
+                build_kernel.cache_clear()
+                crf.kernels(other)
 
-if __name__ == "__main__":
-    main()
+            row = compare(
+                f"{work}, wall time, 2 threads, lattice of the size kept",
+                "C++", lambda crf=crf: crf(image, probabilities), theirs, runs=options.runs, clock=clock, before=forget,
+            )  # fmt: skip
+            rows.append(row)
+        torch.set_num_threads(threads)
+    return [row for row in rows if options.only in row.work]

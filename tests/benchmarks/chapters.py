@@ -1,0 +1,91 @@
+"""What the course costs: every chapter run once as the tests run it, with its live figures moved afterwards.
+
+Reported: wall time, CPU time and peak memory of the kernel (limit 3 GB), and the slowest median of a live figure's redraw
+(limit 150 ms). ``--only 06`` runs one chapter. Where every chapter ran, the sum of the wall times is compared with the
+15 minutes that the course may take on two cores.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import nbformat
+from measure import Row
+from nbclient import NotebookClient
+
+from segbook.course.kernels import CourseKernelManager, merged_environment, pinned_environment, scratch_folder
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+
+REMEMBER = """
+import segbook.widgets as _widgets
+_made, _begin = [], _widgets.LiveFigure.__init__
+def _remember(self, *arguments, **controls):
+    _begin(self, *arguments, **controls)
+    _made.append(self)
+_widgets.LiveFigure.__init__ = _remember
+"""
+
+MOVE = """
+import json as _json, resource as _resource, statistics as _statistics, time as _time
+_redraws = []
+_memory = _resource.getrusage(_resource.RUSAGE_SELF).ru_maxrss / 1024
+_cpu = _time.process_time()
+for _figure in _made:
+    _seconds = []
+    for _control in _figure.controls.values():
+        if hasattr(_control, "options"):
+            _values = [_v[1] if isinstance(_v, tuple) else _v for _v in _control.options][:4]
+        elif hasattr(_control, "min"):
+            _middle = _control.min + (_control.max - _control.min) / 2
+            _values = [_control.min, type(_control.value)(_middle), _control.max]
+        elif isinstance(_control.value, bool):
+            _values = [not _control.value, _control.value]
+        else:
+            _values = []
+        _old = _control.value
+        for _value in [*_values, _old]:
+            if _value != _control.value:
+                _start = _time.perf_counter()
+                _control.value = _value
+                _seconds.append(_time.perf_counter() - _start)
+    _redraws.append(_statistics.median(_seconds) if _seconds else 0.0)
+print("BENCH " + _json.dumps({"memory": _memory, "cpu": _cpu, "redraws": _redraws}))
+"""
+
+
+def run_chapter(path: Path) -> dict:
+    """Seconds of wall and CPU time, peak memory in MB, and the median redraw of each live figure."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(REMEMBER))
+    notebook.cells.append(nbformat.v4.new_code_cell(MOVE))
+    client = NotebookClient(
+        notebook, timeout=1200, kernel_name="python3", kernel_manager_class=CourseKernelManager,
+        resources={"metadata": {"path": str(path.parent)}}, ipython_hist_file=":memory:",
+    )  # fmt: skip
+    start = time.perf_counter()
+    with scratch_folder() as scratch:
+        client.execute(env=merged_environment(pinned_environment(scratch)))
+    wall = time.perf_counter() - start
+    text = "".join(output.get("text", "") for output in notebook.cells[-1].outputs)
+    return {"wall": wall} | json.loads(text.split("BENCH ", 1)[1])
+
+
+def run(options) -> list:
+    rows, wall = [], 0.0
+    paths = [path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")) if options.only in path.stem]
+    for path in paths:
+        found = run_chapter(path)
+        wall += found["wall"]
+        print(f"{path.stem}: {found}", flush=True)
+        rows.append(Row(f"{path.stem}, wall time with its live figures moved", "", found["wall"]))
+        rows.append(Row(f"{path.stem}, CPU time", "", found["cpu"]))
+        rows.append(Row(f"{path.stem}, peak memory", "", found["memory"] / 1024, goal=3, unit="GB"))
+        if found["redraws"]:
+            count = len(found["redraws"])
+            rows.append(
+                Row(f"{path.stem}, redraw, slowest of {count} live figures", "", max(found["redraws"]), goal=0.15)
+            )
+    if not options.only:
+        rows.append(Row("whole course, wall time, one after the other", "", wall, goal=15 * 60))
+    return rows

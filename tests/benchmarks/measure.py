@@ -1,0 +1,117 @@
+"""How the benchmarks measure: both sides take turns in one process, medians of several runs, the spread beside them."""
+
+import os
+import platform
+import re
+import statistics
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+
+@dataclass
+class Row:
+    """One line of the table. ``ours`` and ``theirs`` are medians in seconds; ``spread`` is (max - min) / median of ours.
+
+    ``peer`` and ``theirs`` are empty for work that nobody else does. ``goal`` is the ratio theirs / ours to reach, or
+    with no peer the most seconds it may take. ``checked`` says what was compared before the clock ran.
+    """
+
+    work: str
+    peer: str
+    ours: float
+    theirs: float | None = None
+    goal: float | None = None
+    spread: float = 0.0
+    checked: str = ""
+    unit: str = "s"
+
+    @property
+    def ratio(self) -> float | None:
+        return None if self.theirs is None else self.theirs / self.ours
+
+    @property
+    def reached(self) -> bool | None:
+        if self.goal is None:
+            return None
+        return self.ours <= self.goal if self.theirs is None else self.ratio >= self.goal
+
+    def record(self) -> dict:
+        return {**asdict(self), "ratio": self.ratio, "reached": self.reached}
+
+
+def alternate(functions: dict, runs: int, clock=time.process_time, before=None) -> dict[str, list[float]]:
+    """Seconds of each function: all take turns, the first turn warms up. ``before`` is called ahead of every turn."""
+    seconds = {name: [] for name in functions}
+    for turn in range(runs + 1):
+        if before is not None:
+            before()
+        for name, function in functions.items():
+            start = clock()
+            function()
+            if turn > 0:
+                seconds[name].append(clock() - start)
+    return seconds
+
+
+def compare(
+    work, peer, ours, theirs, *, runs, goal=None, checked="", clock=time.process_time, before=None, times=1
+) -> Row:
+    """The row of two functions that do the same; ``times`` is how often they do it in a call."""
+    measured = alternate({"ours": ours, "theirs": theirs}, runs, clock, before)
+    a, b = (statistics.median(values) / times for values in measured.values())
+    return Row(work, peer, a, b, goal, spread(measured["ours"]), checked)
+
+
+def alone(work, function, *, runs, goal=None, clock=time.process_time, times=1, checked="") -> Row:
+    """The row of work that has no peer."""
+    (values,) = alternate({"ours": function}, runs, clock).values()
+    return Row(work, "", statistics.median(values) / times, None, goal, spread(values), checked)
+
+
+def spread(values) -> float:
+    return (max(values) - min(values)) / statistics.median(values)
+
+
+def machine() -> str:
+    """Processor and number of cores (and GPU), no name of the computer."""
+    names = [processor(), f"{torch.get_num_threads()} of {os.cpu_count()} cores"]
+    return ", ".join(names + ([torch.cuda.get_device_name(0)] if torch.cuda.is_available() else []))
+
+
+def processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        found = re.search(r"model name\s*:\s*(.+)", information.read_text())
+        if found:
+            return found[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def file_name() -> str:
+    """bench-<machine>.json"""
+    text = f"{processor()} {os.cpu_count()} cores"
+    text += f" {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else ""
+    return f"bench-{re.sub('[^a-z0-9]+', '-', text.lower()).strip('-')}.json"
+
+
+def table(rows: list[Row]) -> str:
+    """Columns: work, peer, ours, theirs, ratio, goal, spread, what was checked."""
+    lines = [("work", "peer", "ours", "theirs", "ratio", "goal", "", "spread", "checked")]
+    for row in rows:
+        ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
+        goal = "-" if row.goal is None else f"{'≥' if row.theirs is not None else '≤'} {row.goal:g}"
+        mark = {None: "", True: "ok", False: "MISSED"}[row.reached]
+        theirs = "-" if row.theirs is None else number(row.theirs)
+        spread_shown = f"{100 * row.spread:.0f} %"
+        lines.append(
+            (row.work, row.peer or "-", number(row.ours), theirs, ratio, goal, mark, spread_shown, row.checked)
+        )
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def number(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
