@@ -268,7 +268,7 @@ def _look_at_all(report: Report, folder: Path) -> None:
             report.advice.append(f"splits.csv names pictures that cannot be used: {some(gone)}")
         if left := sorted(set(names).difference(*report.splits.values())):
             report.advice.append(f"in no split: {some(left)}")
-    for group, parts in list(shared_groups(report.splits).items())[:10]:
+    for group, parts in sorted(shared_groups(report.splits).items())[:10]:
         report.advice.append(f"leak: pictures of {group} are in {' and '.join(parts)}")
     groups = Counter(map(group_of, names))
     if not report.splits and 1 < len(groups) < len(names):
