@@ -164,6 +164,24 @@ def test_ignore_index_may_lie_anywhere_outside_the_classes(ignore_index):
     assert matrix.counts.tolist() == [[1, 0], [0, 1]]
 
 
+@pytest.mark.parametrize("num_classes", [3, 181, 182, 300])
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+@pytest.mark.parametrize("ignore_index", [-100, 300, 1000])
+def test_many_classes_and_wild_predictions_on_void(num_classes, dtype, ignore_index):
+    generator = torch.Generator().manual_seed(num_classes)
+    target, prediction = torch.randint(0, num_classes, (2, 40, 50), generator=generator).to(dtype)
+    expected = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+    for t, p in zip(target[1:].flatten().tolist(), prediction[1:].flatten().tolist()):
+        expected[t, p] += 1
+    target[0] = ignore_index
+    for wild in (0, num_classes, -1, 255, 65_536, 2**31 - 1):
+        prediction[0] = wild
+        assert torch.equal(ConfusionMatrix(num_classes, ignore_index).update(prediction, target).counts, expected)
+    target[1, 1] = 65_536  # would be class 0 in 16 bits
+    with pytest.raises(ValueError, match="target holds labels .65536. outside"):
+        ConfusionMatrix(num_classes, ignore_index).update(prediction, target)
+
+
 def test_an_ignore_index_that_the_type_cannot_hold_does_not_wrap_around():
     target = torch.tensor([0, 1, 255], dtype=torch.uint8)  # -1 as uint8 would be 255
     with pytest.raises(ValueError, match=r"target holds labels \[255\] outside the classes 0..1 and ignore_index -1"):

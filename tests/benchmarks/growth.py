@@ -6,6 +6,8 @@ CRF: one picture, lattices included), median of the runs, and the memory above w
 """
 
 import json
+import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -48,9 +50,13 @@ def points() -> list[dict]:
 
 def peak() -> float:
     """Most memory that this process has held, in MB."""
-    import resource
-
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def held() -> float:
+    """Memory that this process holds now, in MB (where the system does not tell, the most it has held)."""
+    status = Path("/proc/self/status")
+    return int(re.search(r"VmRSS:\s*(\d+)", status.read_text())[1]) / 1024 if status.exists() else peak()
 
 
 def measure_point(point: dict, runs: int) -> dict:
@@ -83,30 +89,30 @@ def measure_point(point: dict, runs: int) -> dict:
             value.backward()
             optimizer.step()
 
-    before = peak()
+    before = held()
     (seconds,) = alternate({"work": work}, runs, time.process_time).values()
     return point | {"seconds": statistics.median(seconds), "memory_mb": peak() - before}
 
 
 def run(options) -> list:
-    """Measure what is not in the file yet (``--only NAME`` a net anew); the rows go to a file of their own."""
+    """Measure what is not in the file yet, or with ``--only NAME`` all points of one net. Returns no rows."""
     stored = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {"points": []}
-    keys = ("net", "axis", "height", "classes", "batch")
-    known = {tuple(point[key] for key in keys): point for point in stored["points"]}
-    stored = {"machine": machine(), "torch": torch.__version__, "points": []}
+    known = {key(point): point for point in stored["points"]}
     for point in points():
-        key = tuple(point[key] for key in keys)
-        if key not in known or (options.only and options.only == point["net"]):
+        if options.only == point["net"] or (not options.only and key(point) not in known):
             command = [sys.executable, __file__, json.dumps(point), str(options.runs)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            known[key] = json.loads(done.stdout.splitlines()[-1])
-            print(known[key], flush=True)
-        stored["points"].append(known[key])
-        STORED.parent.mkdir(parents=True, exist_ok=True)
-        everything = {tuple(p[k] for k in keys): p for p in [*known.values(), *stored["points"]]}
-        written = stored | {"points": list(everything.values())}
-        STORED.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            known[key(point)] = json.loads(done.stdout.splitlines()[-1])
+            print(known[key(point)], flush=True)
+            ordered = [known[key(p)] for p in points() if key(p) in known]
+            stored = {"machine": machine(), "torch": torch.__version__, "points": ordered}
+            STORED.parent.mkdir(parents=True, exist_ok=True)
+            STORED.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     return []
+
+
+def key(point: dict) -> tuple:
+    return tuple(point[name] for name in ("net", "axis", "height", "classes", "batch"))
 
 
 if __name__ == "__main__":
