@@ -77,7 +77,7 @@ def test_fields_of_view_that_cannot_be_built(wrong, message):
 
 
 def test_the_vertices_of_the_drawn_lattice_are_where_the_pixels_say():
-    features = torch.rand(80, 2, generator=torch.Generator().manual_seed(0)) * 6
+    features = torch.rand(400, 2, generator=torch.Generator().manual_seed(0)) * 3
     lattice = PermutohedralLattice(features)
     places = torch.from_numpy(figures.vertex_places(lattice, features))
     weights = lattice.slice(torch.eye(len(places) + 1))[:, :-1]

@@ -323,7 +323,7 @@ def cups(image, panels: dict, columns: int = 3) -> Figure:
     """The photograph with one outline a panel: ``panels`` is title → labels [H, W] of 0 and 1."""
     height, width = image.shape[1:]
     rows = -(-len(panels) // columns)
-    fig = plots.figure(10, rows * (10 / columns * height / width + 0.35))
+    fig = plots.figure(8.4, rows * (8.4 / columns * height / width + 0.4))
     for ax, (title, labels) in zip(fig.subplots(rows, columns, squeeze=False).flat, panels.items()):
         plots.image(ax, image)
         _outline(ax, labels, "white")
