@@ -1,21 +1,27 @@
 """The course map: the table of chapters in notebook 00 and in README.md, made from one list."""
 
+from segbook.course import times
 from segbook.course.chapters import CHAPTERS
 
 
 def markdown(folder: str = "") -> str:
     """The course map as a Markdown table; ``folder`` stands before the notebooks' names in the links.
 
-    A chapter whose notebook is not written yet stands without a link.
+    A chapter whose notebook is not written yet stands without a link. Minutes: to run on two CPU cores, as measured,
+    and to work through.
     """
-    lines = ["| chapter | question | paper | notes | 中文 |", "|---|---|---|---|---|"]
+    stored = times.load()
+    lines = ["| chapter | question | minutes: run, work | paper | notes | 中文 |", "|---|---|---|---|---|---|"]
     for chapter in CHAPTERS:
         title = f"{chapter.number:02d} · {chapter.title}"
         if chapter.path.exists():
             title = f"[{title}]({folder}{chapter.file}.ipynb)"
         else:
             title += " (in preparation)"
-        lines.append(f"| {title} | {chapter.question} | {chapter.paper} | {chapter.notes} | {chapter.chinese} |")
+        run = times.minutes(chapter, stored)
+        minutes = f"{'–' if run is None else run}, {chapter.work}"
+        cells = (title, chapter.question, minutes, chapter.paper, chapter.notes, chapter.chinese)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

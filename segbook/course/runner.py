@@ -13,6 +13,7 @@ import json
 import os
 import queue
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,11 @@ from segbook.progress import progress
 
 #: Seconds a chapter gets to stop its kernel after Ctrl-C before it is killed.
 PATIENCE = 10
+#: Folder of MathJax beside the pages, and the one font that it brings.
+MATHJAX = "mathjax"
+MATHJAX_FONTS = """<script type="text/x-mathjax-config">
+MathJax.Hub.Config({"HTML-CSS": {availableFonts: [], webFont: "STIX-Web", preferredFont: null}});
+</script>"""
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -132,11 +138,28 @@ def without_widgets(notebook) -> None:
 
 
 def page(notebook, stem: str) -> str:
-    """The notebook as one HTML page, its links to other chapters pointing to their pages."""
+    """The notebook as one HTML page, its links to other chapters pointing to their pages.
+
+    Formulas are set by the MathJax that :func:`lay_mathjax` puts beside the page, so that it needs no network.
+    """
     from nbconvert import HTMLExporter
 
-    body, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": stem}})
+    exporter = HTMLExporter(mathjax_url=f"{MATHJAX}/MathJax.js?config=TeX-AMS-MML_HTMLorMML-full,Safe")
+    body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": stem}})
+    body = body.replace("<head>", f"<head>{MATHJAX_FONTS}", 1)
     return re.sub(r'href="(\d\d_\w+)\.ipynb', r'href="\1.html', body)
+
+
+def lay_mathjax(out: Path) -> None:
+    """Copy MathJax, as the package jupyter_server_mathjax brings it, into the folder of the pages."""
+    from importlib.util import find_spec
+
+    target, found = out / MATHJAX, find_spec("jupyter_server_mathjax")
+    if target.exists() or found is None:
+        return
+    partial = out / f".{MATHJAX}.{os.getpid()}.partial"
+    shutil.copytree(Path(found.origin).parent / "static", partial)
+    partial.rename(target)
 
 
 def thumbnail(notebook, width: int = 480) -> str:
@@ -211,6 +234,7 @@ def run(
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
+    lay_mathjax(out)
     chosen = {"PROFILE": profile, "DATASET": dataset, "SEED": seed}
     parameters = {name: value for name, value in chosen.items() if value is not None}
     environment = dict(os.environ, SEGBOOK_PROGRESS="0")

@@ -1,0 +1,105 @@
+"""Make the pages that are made from the chapters: GLOSSARY.md, NOTES.md, and the time tables of INSTRUCTORS.md.
+
+    python tools/pages.py                 write all pages again
+    python tools/pages.py times RUNS      store the measured times of the executed copies in RUNS, then write the pages
+
+``python -m segbook run`` writes such copies. A test checks that the pages are those that the chapters give now.
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+from segbook.course import glossary, notes_map, times
+from segbook.course.chapters import written
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- times: made by tools/pages.py -->", "<!-- end of times -->"
+
+GLOSSARY = """# Glossary
+
+Every term that a chapter explains, with its Chinese name and the chapters that work with it. Made by `tools/pages.py` from
+the tables at the end of the chapters.
+
+{table}
+"""
+
+NOTES = """# From the study notes to the course
+
+The course follows a set of Chinese study notes, 笔记 | 深入理解深度学习语义分割. `N…` numbers their sections. For each of
+their claims this table says where you run it, and what the course says instead where the notes are imprecise. Made by
+`tools/pages.py`.
+
+{table}
+"""
+
+
+def time_table() -> str:
+    """Chapters with their measured minutes, and the sections that compute longest."""
+    stored = times.load()
+    lines = ["| chapter | runs (seconds) | work (minutes) | sections that compute longest |", "|---|---|---|---|"]
+    for chapter in written():
+        measured = stored["chapters"].get(chapter.file)
+        if measured is None:
+            seconds, longest = "–", ""
+        else:
+            seconds = f"{measured['seconds']:.0f}"
+            order = sorted(measured["sections"].items(), key=lambda item: -item[1])
+            longest = "; ".join(f"{name}: {value:.0f} s" for name, value in order[:3] if value >= 2)
+        lines.append(f"| {chapter.number:02d} · {chapter.title} | {seconds} | {chapter.work} | {longest} |")
+    where = f"Measured on {stored['machine']}." if stored["machine"] else "Not measured yet."
+    return where + "\n\n" + "\n".join(lines)
+
+
+def with_times(text: str) -> str:
+    """INSTRUCTORS.md with the current table between its markers. Raises ValueError when they are missing."""
+    new, count = re.subn(
+        re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: f"{BEGIN}\n{time_table()}\n{END}", text, flags=re.DOTALL
+    )
+    if count != 1:
+        raise ValueError(f"INSTRUCTORS.md must hold the markers {BEGIN!r} and {END!r} once")
+    return new
+
+
+def pages() -> dict[Path, str]:
+    """Every page that is made, with its text as it should be now."""
+    made = {
+        ROOT / "GLOSSARY.md": GLOSSARY.format(table=glossary.markdown()),
+        ROOT / "NOTES.md": NOTES.format(table=notes_map.markdown()),
+    }
+    instructors = ROOT / "INSTRUCTORS.md"
+    if instructors.exists():
+        made[instructors] = with_times(instructors.read_text(encoding="utf-8"))
+    return made
+
+
+def write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", nargs="?", choices=["times"], help="store measured times first")
+    parser.add_argument("runs", nargs="?", type=Path, help="folder of executed copies, such as runs/quick-street")
+    options = parser.parse_args()
+    if (options.what is None) != (options.runs is None):
+        parser.error("name the folder of executed copies: tools/pages.py times runs/quick-street")
+    try:
+        if options.runs:
+            times.STORED.parent.mkdir(exist_ok=True)
+            write(times.STORED, json.dumps(times.measure(options.runs), indent=1, ensure_ascii=False) + "\n")
+        for path, text in pages().items():
+            write(path, text)
+            print(path.relative_to(ROOT))
+    except (OSError, ValueError) as error:
+        print(f"pages: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
