@@ -95,11 +95,12 @@ def measure_point(point: dict, runs: int) -> dict:
 
 
 def run(options) -> list:
-    """Measure what is not in the file yet, or with ``--only NAME`` all points of one net. Returns no rows."""
+    """Measure what is not in the file yet, or with ``--only unet,crf`` all points of these. Returns no rows."""
+    chosen = options.only.split(",") if options.only else []
     stored = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {"points": []}
     known = {key(point): point for point in stored["points"]}
     for point in points():
-        if options.only == point["net"] or (not options.only and key(point) not in known):
+        if point["net"] in chosen or (not chosen and key(point) not in known):
             command = [sys.executable, __file__, json.dumps(point), str(options.runs)]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             known[key(point)] = json.loads(done.stdout.splitlines()[-1])

@@ -105,7 +105,11 @@ def rows_of(name, size, options) -> list:
     else:
         work, other = (sb.anatomy.count_macs(net, size) for net in (ours, theirs))
         share = work / other
-        checked = f"per MAC: ours {work / 1e9:.1f}, theirs {other / 1e9:.1f} GMAC a picture"
+        weights = [sum(p.numel() for p in net.parameters()) / 1e6 for net in (ours, theirs)]
+        checked = (
+            f"per MAC: ours {work / 1e9:.1f} GMAC a picture and {weights[0]:.0f} M weights, "
+            f"theirs {other / 1e9:.1f} GMAC and {weights[1]:.0f} M"
+        )
     gpu = device.type == "cuda"
     shape = f"{len(images)} × {size[0]}×{size[1]}, {'GPU' if gpu else 'CPU'}"
     rows = []
@@ -135,9 +139,11 @@ def rows_of(name, size, options) -> list:
 
 
 def run(options) -> list:
+    """``--only "U-Net"`` measures one net, ``--only "U-Net training"`` one of its rows."""
     rows = []
     for name in NETS:
-        for size in SIZES:
+        wanted = [kind for kind in ("inference", "training") if options.only in f"{name} {kind}"]
+        for size in SIZES if wanted else ():
             try:
                 rows += rows_of(name, size, options)
             except ImportError as error:
