@@ -134,7 +134,7 @@ def explain_out_of_memory(batch_size: str):
 @explain_out_of_memory("recipe.batch_size")
 def fit(
     model, train, val, recipe, *, checkpoint=None, save_every=None, device=None, loss=None, compile=False, progress=True
-):
+) -> History:
     """Train ``model`` in place on the data set ``train`` and return the :class:`History`; the model ends in eval mode.
 
     ``val`` (or None) is scored at the end and every ``recipe.validate_every`` steps. ``checkpoint`` (a path) makes this
