@@ -93,7 +93,8 @@ def fields_of_view(variants: dict, side: int = 41) -> Figure:
         ax.scatter(*np.meshgrid(places, places), s=20, color=plots.CYCLE[0], zorder=3)
         ax.plot(side // 2, side // 2, "+", color=plots.CYCLE[1], markersize=9, markeredgewidth=2, zorder=4)
         ax.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5), aspect="equal")
-        _bare(ax, f'"{name}"\n{kernel}×{kernel} at rate {rate}')
+        _bare(ax, f"{kernel}×{kernel} at rate {rate}")
+        ax.set_xlabel(f'"{name}"')
     fig.legend(
         handles=[Line2D([], [], marker="o", linestyle="none", color=plots.CYCLE[0], label="tap of the kernel"),
                  Line2D([], [], marker="+", linestyle="none", color=plots.CYCLE[1], markersize=9, markeredgewidth=2,
