@@ -126,7 +126,7 @@ def kernel_in_words(rate: int, height: int, width: int, kernel_at: str) -> str:
 # ------------------------------------------------------------------------------------------------- what rates reach
 
 
-def footprints(maps: dict, label: str = "ways from a cell to the middle") -> Figure:
+def footprints(maps: dict, label: str = "ways from a cell to the middle (dark: many, white: none)") -> Figure:
     """Square maps ``{title: counts}`` side by side; white is "never looked at"."""
     fig = plots.figure(2.35 * len(maps), 2.9)
     for ax, (title, counts) in zip(fig.subplots(1, len(maps), squeeze=False)[0], maps.items()):
