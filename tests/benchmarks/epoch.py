@@ -19,6 +19,7 @@ from torchvision.transforms import v2
 import segbook as sb
 from segbook.data import DataNotFound, data_root
 from segbook.data.augment import IMAGENET_MEAN, IMAGENET_STD
+from segbook.data.files import pair_files
 
 SIZE, BATCH = (180, 240), 8
 
@@ -64,7 +65,7 @@ def pairs_on_disk(folder: Path) -> tuple[list, object]:
         pairs = [(folder / f"{i:03}.png", folder / f"{i:03}_mask.png") for i in range(len(data))]
         return pairs, lambda: sb.data.load("street", "train", size=SIZE, count=120)
     root = data_root() / "camvid"
-    pairs = [(path, root / "trainannot" / path.name) for path in sorted((root / "train").glob("*.png"))]
+    pairs = [pair[1:] for pair in pair_files(root / "train", root / "trainannot")]
     return pairs, lambda: sb.data.load("camvid", "train", size=SIZE)
 
 

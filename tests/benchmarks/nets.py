@@ -113,14 +113,14 @@ def rows_of(name, size, options) -> list:
     gpu = device.type == "cuda"
     shape = f"{len(images)} × {size[0]}×{size[1]}, {'GPU' if gpu else 'CPU'}"
     rows = []
-    if options.only in f"{name} inference":
+    if wanted(options, name, "inference", size):
         kinds = answer_of(ours, last), answer_of(theirs, images)
         rows.append(
             compare(
                 f"{name}, inference, {shape}", peer, *kinds, runs=options.runs, goal=1.0, checked=checked, clock=clock
             )
         )
-    if options.only in f"{name} training":
+    if wanted(options, name, "training", size):
         ours.train(), theirs.train()
         learnt = [p for p in ours.parameters() if p.requires_grad]
         steps = (
@@ -138,14 +138,18 @@ def rows_of(name, size, options) -> list:
     return rows
 
 
+def wanted(options, name, kind, size) -> bool:
+    return options.only in f"{name}, {kind}, {size[0]}×{size[1]}"
+
+
 def run(options) -> list:
-    """``--only "U-Net"`` measures one net, ``--only "U-Net training"`` one of its rows."""
+    """``--only "U-Net"`` measures one net, ``--only "U-Net, training, 224×224"`` one row."""
     rows = []
     for name in NETS:
-        wanted = [kind for kind in ("inference", "training") if options.only in f"{name} {kind}"]
-        for size in SIZES if wanted else ():
-            try:
-                rows += rows_of(name, size, options)
-            except ImportError as error:
-                print(f"left out: {name}: {error}")
+        for size in SIZES:
+            if any(wanted(options, name, kind, size) for kind in ("inference", "training")):
+                try:
+                    rows += rows_of(name, size, options)
+                except ImportError as error:
+                    print(f"left out: {name}: {error}")
     return rows
