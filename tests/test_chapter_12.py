@@ -131,12 +131,12 @@ class TestDrawings:
         class Dataset:
             classes, palette, ignore_index = data.DRIVING_CLASSES, data.DRIVING_PALETTE, data.DRIVING_VOID
 
-        explorer = figures.EdgeExplorer(image, mask, {"v3": wrong, "v3, decoder added": mask}, Dataset)
+        explorer = figures.EdgeExplorer(image, mask, {"v3": wrong, "v3+": mask}, Dataset)
         assert "≈100% right" in explorer.words(0, True, 32, 24, 20)
         assert "≈50% right" in explorer.words(0, False, 32, 24, 20)
         assert "without a border" in explorer.words(0, True, 5, 24, 16)
         titles = [ax.get_title() for ax in explorer.draw(0, False, 32, 24, 20).axes]
-        assert titles == ["the scene", "enlarged", "truth", "decoder off"]
+        assert titles == ["the scene", "enlarged", "truth", "decoder off: v3"]
 
     def test_curves_are_drawn_with_their_lead(self):
         curves = {"v3": np.array([[0.2, 0.3], [0.22, 0.32]]), "v3+": np.array([[0.3, 0.4]])}

@@ -11,12 +11,7 @@ from segbook import plots
 from segbook.metrics import boundary
 
 #: The same colour for a net in every figure of the chapter.
-NETS = {
-    "FCN-8s": plots.CYCLE[6],
-    "v3": plots.CYCLE[0],
-    "v3, decoder added": plots.CYCLE[2],
-    "v3+": plots.CYCLE[1],
-}
+NETS = {"FCN-8s": plots.CYCLE[6], "v3": plots.CYCLE[0], "v3+": plots.CYCLE[1]}
 CHANGE = "#D55E00"  # what the paper changed in Xception
 PLAIN = "#E4EEF5"
 
@@ -98,11 +93,11 @@ class EdgeExplorer:
         self.images, self.masks, self.predictions, self.dataset = images, masks, predictions, dataset
 
     def _labels(self, scene: int, decoder: bool):
-        return self.predictions["v3, decoder added" if decoder else "v3"][scene]
+        return self.predictions["v3+" if decoder else "v3"][scene]
 
     def draw(self, scene: int, decoder: bool, across: int, down: int, side: int) -> Figure:
         window = window_at(self.masks.shape[-2:], across, down, side)
-        title = "decoder on" if decoder else "decoder off"
+        title = "decoder on: v3+" if decoder else "decoder off: v3"
         labels = {title: self._labels(scene, decoder)}
         return edge_zoom(self.images[scene], self.masks[scene], labels, window, self.dataset)
 
@@ -271,7 +266,7 @@ def ablation(names, ours, paper, xlabel: str) -> Figure:
         left.plot(place + spread, ours[name], "o", color=plots.CYCLE[0], markersize=5)
     left.plot(range(len(names)), [np.mean(ours[name]) for name in names], color=plots.CYCLE[0], alpha=0.5)
     right.plot(range(len(names)), [paper[name] for name in names], "s-", color=plots.CYCLE[1])
-    for ax, title in ((left, "ours, frozen encoder, Street"), (right, "paper, ResNet-101, VOC 2012 val")):
+    for ax, title in ((left, "ours: frozen encoder, Street"), (right, "paper: ResNet-101, VOC 2012 val")):
         ax.set_xticks(range(len(names)), names)
         ax.set(title=title, xlabel=xlabel, ylabel="mIoU, %", xlim=(-0.4, len(names) - 0.6))
         ax.grid(False, axis="x")
@@ -292,7 +287,7 @@ def trimap_curves(widths, curves: dict) -> Figure:
     fig = plots.figure(9, 3.4)
     left, right = fig.subplots(1, 2)
     base = 100 * np.mean(curves["v3"], axis=0)
-    styles = {"FCN-8s": ":", "v3+": "--"}
+    styles = {"FCN-8s": ":"}
     for name, runs in curves.items():
         runs = 100 * np.atleast_2d(runs)
         for ax, values in ((left, runs), (right, runs - base)):
@@ -348,14 +343,18 @@ def family(rows) -> Figure:
 # ------------------------------------------------------------------------------------------------------------ clinic
 
 
-def where_labels_change(changed: Tensor) -> Figure:
-    """Share of the pictures in which a pixel's label changed: ``changed`` [N, H, W] bool, in blocks of eight pixels."""
-    share = 100 * torch.nn.functional.avg_pool2d(changed.float().mean(0)[None, None], 8, ceil_mode=True)[0, 0]
+def where_labels_change(changed: Tensor, band: Tensor, block: int = 16) -> Figure:
+    """Labels that changed for every pixel of the ``band`` along borders (both bool [N, H, W]), in squares of ``block``."""
+
+    def count(where):
+        return torch.nn.functional.avg_pool2d(where.float().mean(0)[None, None], block, ceil_mode=True)[0, 0]
+
+    share = 100 * count(changed) / count(band).clamp(min=1e-9)
     height, width = changed.shape[-2:]
     fig = plots.figure(5.6, 5.6 * height / width + 0.2)
     ax = fig.subplots()
-    drawn = ax.imshow(share, cmap="magma", vmin=0, extent=(0, width, height, 0))
+    drawn = ax.imshow(share, cmap="magma", vmin=0, vmax=float(share.quantile(0.95)), extent=(0, width, height, 0))
     ax.grid(False)
     ax.set(xlabel="pixel column", ylabel="pixel row")
-    fig.colorbar(drawn, ax=ax, label="labels changed, %", shrink=0.9)
+    fig.colorbar(drawn, ax=ax, label="changed labels per\n100 border pixels", shrink=0.9)
     return fig
