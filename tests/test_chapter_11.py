@@ -1,15 +1,22 @@
 """Chapter 11 beyond its notebook: the options of DeepLab v3 that it uses, and its drawings."""
 
+from pathlib import Path
+
+import nbformat
 import pytest
 import torch
 import torchvision
 from torch.nn import functional as F
 
+import segbook as sb
 from segbook import models
 from segbook.backbones import Bottleneck, ResNet
 from segbook.course.figures import deeplab_v3 as figures
+from segbook.data import voc2012
 from segbook.layers import ASPP
 from segbook.models import deeplab_v3
+
+NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "11_deeplab_v3.ipynb"
 
 
 def small(**options):
@@ -108,3 +115,23 @@ def test_the_live_figure_says_what_it_draws():
         fig = figures.kernel_on_map(3, 11, 9, place)
         marks = [line for line in fig.axes[0].lines if line.get_marker() in "oX"]
         assert len(marks) == 9 and sum(line.get_marker() == "o" for line in marks) == taps
+
+
+def test_the_photograph_of_the_cat_with_weights_in_the_cache(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    checkpoints = tmp_path / "hub" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    weights = torchvision.models.segmentation.DeepLabV3_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1
+    torch.manual_seed(0)
+    net = torchvision.models.segmentation.deeplabv3_resnet50(weights=None, weights_backbone=None, aux_loss=True)
+    torch.save(net.state_dict(), checkpoints / weights.url.rpartition("/")[2])
+    (cell,) = (c.source for c in nbformat.read(NOTEBOOK, as_version=4).cells if "import chelsea" in c.source)
+    shown = []
+    monkeypatch.setattr(sb, "show", lambda figure, alt: shown.append(figure))
+    names = {
+        "sb": sb, "torch": torch, "torchvision": torchvision, "F": F, "figures": figures, "PALETTE": voc2012.PALETTE,
+        "from_torchvision": deeplab_v3.from_torchvision,
+    }  # fmt: skip
+    exec(compile(cell, "<cat>", "exec"), names)
+    assert "in torch's cache: yes" in capsys.readouterr().out and len(shown) == 1
+    assert names["labels"]["ours, same weights"].shape == (300, 451)
