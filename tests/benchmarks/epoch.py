@@ -81,21 +81,25 @@ def run(options) -> list:
             augment=sb.data.Augment(flip=0.5, brightness=0.2, contrast=0.2, saturation=0.2),
         )  # fmt: skip
         for label, width in (("1/16 of the paper's width", 1 / 16), ("1/4 of the paper's width", 1 / 4)):
-            work = f"epoch of {len(pairs)} {name} pictures 180×240, U-Net at {label}"
-            if options.only not in work:
-                continue
 
-            def ours(width=width):
-                sb.fit(sb.models.build("unet", data.num_classes, width=width), data, None, recipe, progress=False)
+            def train(dataset, width=width):
+                sb.fit(sb.models.build("unet", data.num_classes, width=width), dataset, None, recipe, progress=False)
 
-            def with_reading(width=width):
-                fresh = load()
-                sb.fit(sb.models.build("unet", data.num_classes, width=width), fresh, None, recipe, progress=False)
+            def ours(train=train):
+                train(data)
+
+            def with_reading(train=train):
+                train(load())
 
             def theirs(width=width):
                 their_epoch(sb.models.build("unet", data.num_classes, width=width), pairs, void)
 
             checked = "same net, loss, optimiser, augmentation"
-            rows.append(compare(work, "usual loop", ours, theirs, runs=options.runs, goal=2, checked=checked))
-            rows.append(compare(f"{work}, first", "usual loop", with_reading, theirs, runs=1, checked=checked))
+            work = f"epoch of {len(pairs)} {name} pictures 180×240, U-Net at {label}"
+            for which, function, goal in (("pictures in memory", ours, 2), ("reading included", with_reading, None)):
+                row = f"{work}, {which}"
+                if options.only in row:
+                    rows.append(
+                        compare(row, "usual loop", function, theirs, runs=options.runs, goal=goal, checked=checked)
+                    )
     return rows
