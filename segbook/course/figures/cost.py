@@ -74,17 +74,19 @@ def growth(stored: dict | None = None) -> Figure:
     fig = plots.figure(9.5, 5.6)
     grid = fig.subplots(len(QUANTITIES), len(AXES), sharey="row", sharex="col")
     for row, (quantity, label) in zip(grid, QUANTITIES.items()):
-        for ax, (axis, (name, _)) in zip(row, AXES.items()):
+        row[0].set_ylabel(label)
+        for ax, axis in zip(row, AXES):
             for net, (x, y) in lines(stored, axis, quantity).items():
                 at = list(NAMES).index(net)
-                colour = plots.CYCLE[at % len(plots.CYCLE)]
-                dashes = "--" if net == "crf" else "-"
+                colour, dashes = (plots.INK, "--") if net == "crf" else (plots.CYCLE[at], "-")
                 ax.plot(x, y, dashes, color=colour, marker=MARKERS[at], markersize=4, linewidth=1.4, label=NAMES[net])
             ax.set(xscale="log", yscale="log")
-            ax.grid(True, which="major")
-            if row is grid[-1]:
-                ax.set_xlabel(name)
-        row[0].set_ylabel(label)
+    for ax, (axis, (name, _)) in zip(grid[-1], AXES.items()):
+        ax.set_xlabel(name)
+        if axis != "height":  # few whole numbers: name each instead of powers of ten
+            values = sorted({int(value) for x, _ in lines(stored, axis, "seconds").values() for value in x})
+            ax.set_xticks(values, [str(value) for value in values])
+            ax.minorticks_off()
     handles, names = grid[0, 0].get_legend_handles_labels()
     fig.legend(handles, names, loc="outside lower center", ncols=4)
     return fig
