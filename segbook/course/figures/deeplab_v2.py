@@ -177,7 +177,7 @@ def winning_scale(image, winner, scales, labels, dataset) -> Figure:
 
 
 def beside_the_paper(ours: dict, paper: dict) -> Figure:
-    """mIoU of each row of a table: ours on the left (a dot and a line a seed, the bar their mean), the paper's on the right.
+    """mIoU of each row of a table: ours on the left (a dot and a line a seed, a stroke their mean), the paper beside it.
 
     ``ours``: name → values of the seeds, ``paper``: name → value, both in per cent.
     """
@@ -186,18 +186,20 @@ def beside_the_paper(ours: dict, paper: dict) -> Figure:
     left, right = fig.subplots(1, 2, sharey=True)
     for place, name in enumerate(names):
         values = np.asarray(ours[name], dtype=float)
-        left.barh(place, values.mean(), 0.6, color=plots.CYCLE[0], alpha=0.35)
+        # Marks and no bars: the axes do not start at zero, where the length of a bar would mislead.
+        left.plot([values.mean()], [place], "|", color=plots.INK, markersize=18, markeredgewidth=2)
         left.plot(values, [place] * len(values), "o", color=plots.CYCLE[0], markersize=5)
         if name in paper:
-            right.barh(place, paper[name], 0.6, color=plots.CYCLE[4])
-            right.text(paper[name] + 0.15, place, f"{paper[name]:.2f}", va="center", fontsize=9)
+            right.plot([paper[name]], [place], "D", color=plots.CYCLE[1], markersize=7)
+            right.text(paper[name] + 0.12, place, f"{paper[name]:.2f}", va="center", fontsize=9)
     for runs in zip(*ours.values()):  # the same seed, the same backbone: one line
         left.plot(runs, range(len(names)), color=plots.CYCLE[0], linewidth=0.9, alpha=0.6)
     _window(left, [v for values in ours.values() for v in values])
     _window(right, list(paper.values()))
+    right.set_xlim(right=right.get_xlim()[1] + 0.35)  # room for the numbers
     left.set_yticks(range(len(names)), names)
     left.set_ylim(len(names) - 0.5, -0.5)
-    left.set_xlabel("ours: mIoU, % (a line a seed, the bar their mean)")
+    left.set_xlabel("ours: mIoU, % (a line a seed, the stroke their mean)")
     right.set_xlabel("paper: mIoU, %, Pascal VOC 2012 val")
     for ax in (left, right):
         ax.grid(False, axis="y")
