@@ -342,3 +342,13 @@ def test_blank_swapped_and_resized_figures_fail(from_training):
         (drawing(), drawing(size=(200, 160))),
     ):
         assert figure_regression.difference(stored, new, from_training) is not None
+
+
+def test_another_number_of_threads_can_be_asked_for(monkeypatch):
+    monkeypatch.delenv("SEGBOOK_TEST_THREADS", raising=False)
+    assert pinned_environment("x")["OMP_NUM_THREADS"] == pinned_environment("x")["SEGBOOK_THREADS"] == "1"
+    monkeypatch.setenv("SEGBOOK_TEST_THREADS", "2")
+    assert pinned_environment("x")["OMP_NUM_THREADS"] == pinned_environment("x")["SEGBOOK_THREADS"] == "2"
+    monkeypatch.setenv("SEGBOOK_TEST_THREADS", "many")
+    with pytest.raises(ValueError, match="SEGBOOK_TEST_THREADS must be a whole number"):
+        pinned_environment("x")

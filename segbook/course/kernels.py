@@ -35,21 +35,25 @@ def pinned_environment(scratch: str | os.PathLike) -> dict[str, str | None]:
     ``scratch`` is an empty folder. Checkpoints go into it, so that a cell which should train never passes by loading an
     old result, and real data is looked for in it, so that the outputs are those of a fresh clone without downloads.
     The quick profile, the processor and one thread make the numbers as repeatable as they can be.
+    ``SEGBOOK_TEST_THREADS`` in the environment asks for another number of threads: outputs must then still compare equal.
     """
     scratch = Path(scratch)
+    threads = os.environ.get("SEGBOOK_TEST_THREADS") or "1"
+    if not threads.isdecimal() or int(threads) < 1:
+        raise ValueError(f"SEGBOOK_TEST_THREADS must be a whole number of at least 1, got {threads!r}")
     return {
         "SEGBOOK_PROFILE": "quick",
         "SEGBOOK_DEVICE": "cpu",
-        "SEGBOOK_THREADS": "1",
+        "SEGBOOK_THREADS": threads,
         "SEGBOOK_PROGRESS": "0",
         "SEGBOOK_DATASET": None,
         "SEGBOOK_DATA": str(scratch / "data"),
         "SEGBOOK_RUNS": str(scratch / "runs"),
         "TORCH_HOME": str(scratch / "torch"),  # no pretrained weights, as on a machine that has never loaded any
         "CUDA_VISIBLE_DEVICES": "",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
         "OMP_WAIT_POLICY": "PASSIVE",
         "PYTHONHASHSEED": "0",
         "IPYTHONDIR": str(scratch / "ipython"),  # no start-up files or profiles of the user
