@@ -118,6 +118,7 @@ def test_links_of_the_readme_fit_the_site():
     assert make_site.readme(text) == (
         "[a](chapters/05_metrics.ipynb) b [c](https://x.org) ![d](_static/readme.png) [e](#top)"
     )
+    assert make_site.readme("[a](notebooks/x.ipynb#Why%3F)") == "[a](<chapters/x.ipynb#Why?>)"
 
 
 def test_a_folder_with_other_things_is_not_replaced(tmp_path):

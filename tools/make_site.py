@@ -13,6 +13,7 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 
@@ -89,8 +90,10 @@ def page(path: Path):
 def readme(text: str) -> str:
     """README as the first page: links to notebooks and files lead to their pages, the rest of the files stays behind."""
     text = text.replace("](notebooks/", "](chapters/").replace("](data/sample/readme.png", "](_static/readme.png")
+    # Sphinx compares anchors as they are, not as addresses write them.
+    text = re.sub(r"\]\((chapters/[^)\s]*%[^)\s]*)\)", lambda link: f"](<{unquote(link[1])}>)", text)
     # A link to a file that is no page of the site is only a name.
-    return re.sub(r"\[([^\]]+)\]\((?!chapters/|https?:|#|_static/|(?:" + "|".join(PAGES) + r")\b)[^)]+\)", r"\1", text)
+    return re.sub(r"\[([^\]]+)\]\((?!<?chapters/|https?:|#|_static/|(?:" + "|".join(PAGES) + r")\b)[^)]+\)", r"\1", text)
 
 
 def write_source(folder: Path) -> None:
