@@ -99,5 +99,5 @@ def test_the_live_figure_prints_the_score_before_and_after():
     p = torch.stack([1 - mask, mask]).float() * 0.6 + 0.2
     for iterations in (0, 3):
         fig = figures.live_crf(image, mask, p, 4.0, 10, 6, 1.0, iterations)
-        before, after = map(int, re.findall(r"(\d+) %", fig.axes[0].get_title()))
+        before, after = map(int, re.findall(r"(\d+) %", fig.axes[0].get_title("left") or fig.axes[0].get_title()))
         assert before == 100 and (after == 100 if iterations == 0 else after <= 100)

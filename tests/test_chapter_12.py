@@ -135,7 +135,7 @@ class TestDrawings:
         assert "≈100% right" in explorer.words(0, True, 32, 24, 20)
         assert "≈50% right" in explorer.words(0, False, 32, 24, 20)
         assert "without a border" in explorer.words(0, True, 5, 24, 16)
-        titles = [ax.get_title() for ax in explorer.draw(0, False, 32, 24, 20).axes]
+        titles = [ax.get_title("left") or ax.get_title() for ax in explorer.draw(0, False, 32, 24, 20).axes]
         assert titles == ["the scene", "enlarged", "truth", "decoder off: v3"]
 
     def test_curves_are_drawn_with_their_lead(self):
