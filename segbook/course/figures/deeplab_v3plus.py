@@ -123,11 +123,12 @@ def cost_and_time(channels, by_formula, by_clock) -> Figure:
     ax = fig.subplots()
     ax.plot(channels, by_formula, "o-", color=plots.CYCLE[0], label="MACs, by formula")
     ax.plot(channels, by_clock, "s--", color=plots.CYCLE[1], label="time, measured here")
-    ax.axhline(9, color=plots.CYCLE[6], linewidth=1, linestyle=":", label="9 = 3 · 3, the limit")
+    ax.axhline(9, color=plots.CYCLE[6], linewidth=1, linestyle=":", label="9 = 3 · 3, the formula's limit")
     ax.axhline(1, color=plots.INK, linewidth=0.8)
     ax.set_xscale("log", base=2)
     ax.set_xticks(channels, [str(c) for c in channels])
-    ax.set(xlabel="channels in and out", ylabel="times cheaper than standard", ylim=(0, 10))
+    top = max(10, 1.08 * max(by_clock))  # a clock knows no limit: where the standard layer's routine is slow, it passes 9
+    ax.set(xlabel="channels in and out", ylabel="times cheaper than standard", ylim=(0, top))
     ax.minorticks_off()
     fig.legend(loc="outside upper center", ncols=3)
     return fig
