@@ -93,7 +93,9 @@ def readme(text: str) -> str:
     # Sphinx compares anchors as they are, not as addresses write them.
     text = re.sub(r"\]\((chapters/[^)\s]*%[^)\s]*)\)", lambda link: f"](<{unquote(link[1])}>)", text)
     # A link to a file that is no page of the site is only a name.
-    return re.sub(r"\[([^\]]+)\]\((?!<?chapters/|https?:|#|_static/|(?:" + "|".join(PAGES) + r")\b)[^)]+\)", r"\1", text)
+    return re.sub(
+        r"\[([^\]]+)\]\((?!<?chapters/|https?:|#|_static/|(?:" + "|".join(PAGES) + r")\b)[^)]+\)", r"\1", text
+    )
 
 
 def write_source(folder: Path) -> None:

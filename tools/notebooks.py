@@ -27,6 +27,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from segbook.course.editions import marker_problems
+from segbook.course.glossary import heading_anchor
 from segbook.course.kernels import (
     CELL_TIMEOUT,
     WIDGET_TYPES,
@@ -375,7 +376,7 @@ def _headings(notebook: NotebookNode) -> set[str]:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             for heading in re.findall(r"^#+\s+(.+?)\s*$", cell.source, re.MULTILINE):
-                names.add(re.sub(r"[*`]", "", heading).replace(" ", "-"))
+                names.add(heading_anchor(heading))
             names |= set(re.findall(r"<a\b[^>]*\b(?:id|name)=[\"']([^\"']+)", cell.source))
     return names
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from segbook.course import glossary, notes_map, times
 from segbook.course.chapters import written
+from segbook.course.runner import write
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- times: made by tools/pages.py -->", "<!-- end of times -->"
@@ -73,12 +74,6 @@ def pages() -> dict[Path, str]:
     if instructors.exists():
         made[instructors] = with_times(instructors.read_text(encoding="utf-8"))
     return made
-
-
-def write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ offline, so its nets on VGG-16 start from a classifier of its own where they nee
 """
 
 import os
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -76,10 +77,15 @@ def vgg16_classifier(run, dataset, width: float, *, each: int = 200, epochs: int
     crops, names = crops_around(dataset, each)
     # What the crops hold decides the result: the sum stands for the data in the file's name.
     path = run.checkpoint("vgg16-crops", width, epochs, len(dataset), int(crops.long().sum()), names.tolist())
+    return _learnt(net, path, crops, names, epochs)
+
+
+def _learnt(net: nn.Module, path: Path, crops: Tensor, names: Tensor, epochs: int, seed: int = 0) -> nn.Module:
+    """``net`` in eval mode with the weights in ``path``, or with those it learns now and leaves there."""
     if path.exists():
-        net.load_state_dict(torch.load(path, map_location=run.device, weights_only=True))
+        net.load_state_dict(torch.load(path, map_location=next(net.parameters()).device, weights_only=True))
         return net.eval()
-    learn_names(net, crops, names, epochs, learning_rate=1e-2)
+    learn_names(net, crops, names, epochs, learning_rate=1e-2, seed=seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
@@ -113,15 +119,4 @@ def crop_classifier(run, dataset, name: str, build, *, each: int, epochs: int, s
         net = CropClassifier(build(), dataset.num_classes).to(run.device)
     crops, names = crops_around(dataset, each)
     path = run.checkpoint(f"{name}-crops", seed, epochs, len(dataset), int(crops.long().sum()), names.tolist())
-    if path.exists():
-        net.load_state_dict(torch.load(path, map_location=run.device, weights_only=True))
-        return net.backbone.eval()
-    learn_names(net, crops, names, epochs, learning_rate=1e-2, seed=seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        torch.save(net.state_dict(), partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return net.backbone.eval()
+    return _learnt(net, path, crops, names, epochs, seed).backbone

@@ -163,16 +163,10 @@ def label_table(classes: dict[int, int]) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class FileSource:
-    """Pairs of files, read when asked for.
-
-    ``pairs``: (name, picture, label map); ``table``: int16 [256] from file value to class index, -1 = not allowed;
-    ``upright``: obey the camera's rotation flag.
-    """
+class FilePairs:
+    """``pairs``: (name, picture, label file). What reads them is added by the data sets."""
 
     pairs: list[tuple[str, Path, Path]]
-    table: np.ndarray
-    upright: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -182,15 +176,32 @@ class FileSource:
         """What to call this pair in a message."""
         return str(self.pairs[index][1])
 
+    def require_same_size(self, index: int, picture: np.ndarray, labels: np.ndarray) -> None:
+        """Raise ``BadData`` naming both files of a pair when label map and picture differ in height or width."""
+        _, image_path, label_path = self.pairs[index]
+        if picture.shape[:2] != labels.shape:
+            raise BadData(
+                f"{label_path}: the label map is {labels.shape[0]}x{labels.shape[1]} (height x width), "
+                f"its picture {image_path.name} is {picture.shape[0]}x{picture.shape[1]}"
+            )
+
+
+@dataclass(frozen=True)
+class FileSource(FilePairs):
+    """Pairs of files, read when asked for.
+
+    ``pairs``: (name, picture, label map); ``table``: int16 [256] from file value to class index, -1 = not allowed;
+    ``upright``: obey the camera's rotation flag.
+    """
+
+    table: np.ndarray
+    upright: bool = False
+
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Picture uint8 [H, W, 3] and class indices uint8 [H, W]; ``BadData`` names the file that does not fit."""
         _, image_path, label_path = self.pairs[index]
         image, values = read_image(image_path, self.upright), read_label_values(label_path)
-        if image.shape[:2] != values.shape:
-            raise BadData(
-                f"{label_path}: the label map is {values.shape[0]}x{values.shape[1]} (height x width), "
-                f"its picture {image_path.name} is {image.shape[0]}x{image.shape[1]}"
-            )
+        self.require_same_size(index, image, values)
         labels = self.table[values]
         if (labels < 0).any():
             wrong = np.unique(values[labels < 0])

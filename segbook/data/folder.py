@@ -35,6 +35,7 @@ from segbook.data.files import (
     IMAGE_SUFFIXES,
     BadData,
     DataNotFound,
+    FilePairs,
     label_table,
     pair_files,
     read_image,
@@ -50,30 +51,16 @@ _ONE_SET = (("image", "label"), ("images", "labels"), ("images", "masks"))
 
 
 @dataclass(frozen=True)
-class OwnFiles:
+class OwnFiles(FilePairs):
     """Pairs of picture and label file, read when asked for. ``reader`` is one of ``segbook.data.annotations``."""
 
-    pairs: list[tuple[str, Path, Path]]
     reader: Numbers | Colours | Polygons
-
-    @property
-    def names(self) -> list[str]:
-        return [name for name, _, _ in self.pairs]
-
-    def where(self, index: int) -> str:
-        """What to call this pair in a message."""
-        return str(self.pairs[index][1])
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Picture uint8 [H, W, 3] and class indices uint8 [H, W]; ``BadData`` names the file that does not fit."""
         _, image_path, label_path = self.pairs[index]
         image, labels = read_image(image_path, upright=True), self.reader.read(label_path)
-        if image.shape[:2] != labels.indices.shape:
-            height, width = labels.indices.shape
-            raise BadData(
-                f"{label_path}: the label map is {height}x{width} (height x width), "
-                f"its picture {image_path.name} is {image.shape[0]}x{image.shape[1]}"
-            )
+        self.require_same_size(index, image, labels.indices)
         if labels.unknown:
             raise BadData(
                 f"{label_path}: {self.reader.what} outside the classes: {some(labels.unknown)}; "

@@ -108,7 +108,7 @@ def inspect_folder(folder: str | Path) -> Report:
     folder = Path(folder).expanduser()
     found = layout(folder)
     report = Report(folder)
-    pairs, label_files = [], []
+    pairs = []
     for split, images, labels in found.places:
         pictures = _by_stem(report, images, IMAGE_SUFFIXES)
         maps = _by_stem(report, labels, found.suffixes)

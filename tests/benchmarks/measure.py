@@ -1,14 +1,14 @@
 """How the benchmarks measure: both sides take turns in one process, medians of several runs, the spread beside them."""
 
 import os
-import platform
 import re
 import statistics
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
+
+from segbook.course.full_run import processor
 
 
 @dataclass
@@ -79,15 +79,6 @@ def machine() -> str:
     """Processor and number of cores (and GPU), no name of the computer."""
     names = [processor(), f"{torch.get_num_threads()} of {os.cpu_count()} cores"]
     return ", ".join(names + ([torch.cuda.get_device_name(0)] if torch.cuda.is_available() else []))
-
-
-def processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        found = re.search(r"model name\s*:\s*(.+)", information.read_text())
-        if found:
-            return found[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def file_name() -> str:

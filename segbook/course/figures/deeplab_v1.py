@@ -9,18 +9,11 @@ from matplotlib.patches import Patch, Rectangle
 from PIL import Image, ImageDraw
 
 from segbook import metrics, plots
+from segbook.course.figures.axes import bare
 from segbook.crf import Bilateral, DenseCRF, Gaussian
 
 #: One colour a phase, from the colour-blind-safe set.
 PHASES = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7")
-
-
-def _bare(ax, title="") -> None:
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.grid(False)
-    if title:
-        ax.set_title(title, fontsize=10)
 
 
 # ------------------------------------------------------------------------------------------------- answers and holes
@@ -41,7 +34,7 @@ def answers(image, mask, maps: dict, dataset) -> Figure:
         lines = [[(0, y), (width, y)] for y in np.linspace(0, height, rows + 1)]
         lines += [[(x, 0), (x, height)] for x in np.linspace(0, width, columns + 1)]
         ax.add_collection(LineCollection(lines, colors="white", linewidths=0.6))
-        _bare(ax, title)
+        bare(ax, title)
     plots.legend(fig, dataset.classes, dataset.palette, present=[mask, *maps.values()])
     return fig
 
@@ -57,12 +50,12 @@ def holes(side: int = 8) -> Figure:
     taps = [(3 + dy, 3 + dx) for dy in (-2, 0, 2) for dx in (-2, 0, 2)]
     for row, column in taps:
         left.add_patch(Rectangle((column + 0.12, row + 0.12), 0.76, 0.76, fill=False, edgecolor="black", linewidth=2.2))
-    _bare(left, "rate 2: the nine taps skip every second cell")
+    bare(left, "rate 2: the nine taps skip every second cell")
     for p, ax in enumerate(small):
         i, j = divmod(p, 2)
         ax.imshow(np.broadcast_to(rgb[p], (side // 2, side // 2, 3)), extent=(0, side // 2, side // 2, 0))
         _grid(ax, side // 2, side // 2)
-        _bare(ax, f"phase ({i}, {j})")
+        bare(ax, f"phase ({i}, {j})")
         if (i, j) == (1, 1):  # the taps of the left drawing all lie in this phase
             for row, column in taps:
                 ax.add_patch(
@@ -93,7 +86,7 @@ def fields_of_view(variants: dict, side: int = 41) -> Figure:
         ax.scatter(*np.meshgrid(places, places), s=20, color=plots.CYCLE[0], zorder=3)
         ax.plot(side // 2, side // 2, "+", color=plots.CYCLE[1], markersize=9, markeredgewidth=2, zorder=4)
         ax.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5), aspect="equal")
-        _bare(ax, f"{kernel}×{kernel} at rate {rate}")
+        bare(ax, f"{kernel}×{kernel} at rate {rate}")
         ax.set_xlabel(f'"{name}"')
     fig.legend(
         handles=[Line2D([], [], marker="o", linestyle="none", color=plots.CYCLE[0], label="tap of the kernel"),
@@ -180,7 +173,7 @@ def listeners(image, pixels, kernels: dict) -> Figure:
         for ax, (title, kernel) in zip(axes[1:], kernels.items()):
             row = np.array(kernel[y * width + x]).reshape(height, width)
             ax.imshow(row, cmap="magma", vmin=0, vmax=row.max())
-            _bare(ax, title if line == 0 else "")
+            bare(ax, title if line == 0 else "")
         for ax in axes:
             ax.plot(x, y, "o", markersize=7, markerfacecolor="none", markeredgecolor="white", markeredgewidth=2.4)
             ax.plot(x, y, "o", markersize=7, markerfacecolor="none", markeredgecolor="black", markeredgewidth=1)
@@ -328,7 +321,7 @@ def cups(image, panels: dict, columns: int = 3) -> Figure:
     for ax, (title, labels) in zip(fig.subplots(rows, columns, squeeze=False).flat, panels.items()):
         plots.image(ax, image)
         _outline(ax, labels, "white")
-        _bare(ax, title)
+        bare(ax, title)
     return fig
 
 
@@ -345,7 +338,7 @@ def live_crf(image, truth, probabilities, weight, sigma_xy, sigma_rgb, smoothnes
     scores = [100 * metrics.boundary_f1(each, truth, 2) for each in (before, labels)]
     left.set_title(f"boundary F1: {scores[0]:.0f} % before (orange), {scores[1]:.0f} % after (white)", fontsize=10)
     right.imshow(q[1], cmap="cividis", vmin=0, vmax=1)
-    _bare(right, "probability of cup, from 0 (dark) to 1 (bright)")
+    bare(right, "probability of cup, from 0 (dark) to 1 (bright)")
     return fig
 
 

@@ -8,20 +8,13 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import Tensor
 
 from segbook import plots
+from segbook.course.figures.axes import bare
 from segbook.metrics import boundary
 
 #: The same colour for a net in every figure of the chapter.
 NETS = {"FCN-8s": plots.CYCLE[6], "v3": plots.CYCLE[0], "v3+": plots.CYCLE[1]}
 CHANGE = "#D55E00"  # what the paper changed in Xception
 PLAIN = "#E4EEF5"
-
-
-def _bare(ax, title="") -> None:
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.grid(False)
-    if title:
-        ax.set_title(title, fontsize=10)
 
 
 # ---------------------------------------------------------------------------------------------------- zoomed edges
@@ -72,15 +65,15 @@ def edge_zoom(image, mask, predictions: dict, window, dataset) -> Figure:
     plots.image(axes[0], image)
     axes[0].add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, edgecolor="black", linewidth=3))
     axes[0].add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, edgecolor="white", linewidth=1.4))
-    _bare(axes[0], "the scene")
+    bare(axes[0], "the scene")
     picture = np.asarray(image).transpose(1, 2, 0)[cut]
     axes[1].imshow(picture, interpolation="nearest")
-    _bare(axes[1], "enlarged")
+    bare(axes[1], "enlarged")
     maps = {"truth": mask, **predictions}
     for ax, (title, labels) in zip(axes[2:], maps.items()):
         ax.imshow(plots.paint(np.asarray(labels)[cut], dataset.palette, dataset.ignore_index), interpolation="nearest")
         _outline(ax, np.asarray(mask)[cut])
-        _bare(ax, title)
+        bare(ax, title)
     present = [np.asarray(labels)[cut] for labels in maps.values()]
     plots.legend(fig, dataset.classes, dataset.palette, present=present, loc="lower center", bbox_to_anchor=(0.5, 0.0))
     return fig
@@ -127,7 +120,9 @@ def cost_and_time(channels, by_formula, by_clock) -> Figure:
     ax.axhline(1, color=plots.INK, linewidth=0.8)
     ax.set_xscale("log", base=2)
     ax.set_xticks(channels, [str(c) for c in channels])
-    top = max(10, 1.08 * max(by_clock))  # a clock knows no limit: where the standard layer's routine is slow, it passes 9
+    top = max(
+        10, 1.08 * max(by_clock)
+    )  # a clock knows no limit: where the standard layer's routine is slow, it passes 9
     ax.set(xlabel="channels in and out", ylabel="times cheaper than standard", ylim=(0, top))
     ax.minorticks_off()
     fig.legend(loc="outside upper center", ncols=3)

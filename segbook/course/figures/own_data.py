@@ -7,6 +7,7 @@ from matplotlib.patches import Patch, Polygon, Rectangle
 from scipy import ndimage
 
 from segbook import plots
+from segbook.course.figures.axes import bare
 
 #: Colours of the splits, from the colour-blind-safe set.
 PARTS = {"train": "#56B4E9", "val": "#E69F00", "test": "#CC3311"}
@@ -23,7 +24,7 @@ def pairs(rows) -> Figure:
     fig.set_layout_engine("compressed", w_pad=0.03, h_pad=0.03, wspace=0.0, hspace=0.0)
     grid = fig.subplots(2 * lines, columns, squeeze=False)
     for ax in grid.flat:
-        _bare(ax)
+        bare(ax)
         ax.set_axis_off()
     for number, (title, picture, mask) in enumerate(rows):
         line, column = divmod(number, columns)
@@ -38,14 +39,6 @@ def pairs(rows) -> Figure:
     return fig
 
 
-def _bare(ax, title="") -> None:
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.grid(False)
-    if title:
-        ax.set_title(title, fontsize=10)
-
-
 def mixing(small, nearest, bilinear, names: dict) -> Figure:
     """A colour mask, and the same enlarged in two ways; ``names``: (r, g, b) → class. Colours of no class get a cross."""
     fig = plots.figure(9, 3.1)
@@ -55,7 +48,7 @@ def mixing(small, nearest, bilinear, names: dict) -> Figure:
         for row, column in np.ndindex(pixels.shape[:2]):
             if tuple(int(n) for n in pixels[row, column]) not in names:
                 ax.text(column, row, "×", ha="center", va="center", size=11)
-        _bare(ax, title)
+        bare(ax, title)
     handles = [Patch(facecolor=np.array(colour) / 255, label=name) for colour, name in names.items()]
     handles.append(Line2D([], [], marker="x", color=plots.INK, linestyle="none", label="no class"))
     fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
@@ -78,7 +71,7 @@ def polygons(picture, shapes, labels, dataset) -> Figure:
                   bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5})  # fmt: skip
     left.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     right.imshow(plots.paint(labels, dataset.palette, dataset.ignore_index), interpolation="nearest")
-    _bare(right, "label map")
+    bare(right, "label map")
     plots.legend(fig, dataset.classes, dataset.palette, present=[labels])
     return fig
 
@@ -234,7 +227,7 @@ class Objects:
         for place, (title, pixels) in enumerate(panels):
             ax = fig.add_axes((0.005 + place * 0.255, 0.16, 0.25, 0.74))
             ax.imshow(pixels, interpolation="nearest", **({"vmin": 0, "vmax": 1} if pixels.ndim == 2 else {}))
-            _bare(ax, title)
+            bare(ax, title)
         kept, right, true, found = self.score(threshold, smallest)
         ax = fig.add_axes((0.86, 0.16, 0.13, 0.72))
         values = [100 * right / kept if kept else 0, 100 * found / true if true else 0]

@@ -8,6 +8,7 @@ from matplotlib.patches import Rectangle
 from torch.nn import functional as F
 
 from segbook import plots
+from segbook.course.figures.axes import bare
 from segbook.models.segnet import unpool
 
 #: One colour a pooling window, from the colour-blind-safe set.
@@ -33,16 +34,8 @@ def places(image, before, ways: dict) -> Figure:
             plots.image(ax, image)
         else:
             ax.imshow(values, cmap="magma", vmin=0, vmax=float(np.asarray(before).max()))
-        _bare(ax, title)
+        bare(ax, title)
     return fig
-
-
-def _bare(ax, title="") -> None:
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.grid(False)
-    if title:
-        ax.set_title(title, fontsize=10)
 
 
 # ------------------------------------------------------------------------------------------- un-pooling, by hand
@@ -166,7 +159,7 @@ def decoder_stages(stages) -> Figure:
         for ax, values, title in zip(axes, maps, columns):
             limit = float(np.abs(values).max()) or 1.0
             ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
-            _bare(ax, title if row == 0 else "")
+            bare(ax, title if row == 0 else "")
         axes[0].set_ylabel(name, fontsize=9)
     return fig
 
