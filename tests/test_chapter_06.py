@@ -11,6 +11,7 @@ import segbook as sb
 from segbook import backbones
 from segbook.course import pretraining
 from segbook.course.figures import fcn as figures
+from segbook.models import fcn
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "06_fcn.ipynb"
 
@@ -40,7 +41,7 @@ def run_heat_map(monkeypatch) -> dict:
     classifier.classifier = torch.nn.Sequential(torch.nn.Linear(4 * 4 * 4, 11))
     names = {
         "sb": sb, "torch": torch, "torchvision": torchvision, "F": torch.nn.functional, "figures": figures,
-        "fcn": sb.models.fcn, "test": test, "picture": test[0][0], "classifier": classifier,
+        "fcn": fcn, "test": test, "picture": test[0][0], "classifier": classifier,
     }  # fmt: skip
     exec(compile(heat_map_cell(), "<heat map>", "exec"), names)
     assert len(shown) == 1
