@@ -38,11 +38,12 @@ endif
 endif
 endif
 
-.PHONY: help course test lab bench full student site slides offline test-browser clean rebuild
+.PHONY: help course test coverage lab bench full student site slides offline test-browser clean rebuild
 
 help:
 	@echo "make course    run every chapter; executed copies and an index go to runs/"
 	@echo "make test      style check, unit tests, and every notebook against its stored outputs"
+	@echo "make coverage  which lines of segbook the unit tests run; at least 90 %"
 	@echo "make lab       open JupyterLab on the course map"
 	@echo "make student   write the student, solution and clean editions to build/editions/"
 	@echo "make site      build the course as a static web site in build/site/"
@@ -96,6 +97,9 @@ test: $(STAMP)
 	$(PY) -m ruff check .
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest --nbval --require-cells -n $(WORKERS) --dist loadscope
 
+coverage: $(STAMP)
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest tests -n $(WORKERS) --cov --cov-report=term
+
 lab: $(STAMP)
 	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 notebooks/00_start_here.ipynb
 
@@ -133,6 +137,6 @@ test-browser: $(STAMP)
 	$(PY) -m pytest tests/browser -p no:xdist -rs
 
 clean:
-	rm -rf runs build dist site .cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf runs build dist site .cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 	find . -path "./$(VENV)" -prune -o -path ./.git -prune -o \
 	  \( -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.partial' \) -prune -exec rm -rf {} +

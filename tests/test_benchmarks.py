@@ -1,10 +1,12 @@
 """How the benchmarks measure and report; the measurements themselves are `make bench`."""
 
+import re
 import sys
 from itertools import count
 from pathlib import Path
 
 import pytest
+import torch
 
 
 @pytest.fixture
@@ -41,3 +43,20 @@ def test_the_table_has_a_line_for_each_row(measure):
 def test_the_file_is_named_after_the_processor(measure):
     assert measure.file_name().startswith("bench-") and measure.file_name().endswith(".json")
     assert " " not in measure.file_name()
+
+
+def test_a_row_that_missed_its_goal_says_where_its_time_goes(measure, capsys):
+    layer = torch.nn.Conv2d(16, 64, 3)
+    picture = torch.randn(1, 16, 96, 96)
+    missed = measure.explain(measure.Row("w", "p", 1.0, 1.0, goal=2), lambda: layer(picture), lambda: picture.clone())
+    ours, theirs = missed.profile.split("; ")
+    assert re.fullmatch(r"ours [0-9.e-]+ s: convolution \d+ %.*", ours)
+    assert theirs.startswith("theirs ") and "copies" in theirs and "convolution" not in theirs
+    shares = [int(share) for share in re.findall(r"(\d+) %", ours)]
+    assert shares[0] > 50 and 97 <= sum(shares) <= 103
+    assert missed.profile in capsys.readouterr().out and missed.record()["profile"] == missed.profile
+
+
+@pytest.mark.parametrize("goal", [None, 0.5])
+def test_a_row_that_reached_its_goal_is_not_profiled(measure, goal):
+    assert measure.explain(measure.Row("w", "p", 1.0, 1.0, goal=goal), lambda: 1 / 0).profile == ""

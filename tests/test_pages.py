@@ -105,5 +105,16 @@ def test_unfinished_or_missing_copies_are_refused(tmp_path):
         times.load(tmp_path / "times.json")
 
 
+def test_benchmarks_show_what_was_missed_and_why():
+    row = {"work": "w", "peer": "p", "ours": 2.0, "theirs": 1.0, "ratio": 0.5, "goal": 1.0, "reached": False}
+    row |= {"unit": "s", "checked": "same weights", "profile": "ours 2 s: copies 70 %"}
+    alone = row | {"work": "redraw", "peer": "", "theirs": None, "ratio": None, "goal": 0.15, "profile": ""}
+    text = pages.bench_tables({"machine": "M", "torch": "9", "nets": [row], "chapters": [alone | {"reached": True}]})
+    assert "| w | p | 2 s | 1 s | 0.50 | ≥ 1 | **missed** |" in text
+    assert "| redraw | – | 2 s | – | – | ≤ 0.15 | met |" in text
+    assert "- w: ours 2 s: copies 70 %." in text and "- p: same weights." in text
+    assert text.index("Whole nets") < text.index("The course itself") and "CRF" not in text
+
+
 def test_the_map_shows_minutes():
     assert "minutes: run, work" in course_map.markdown()

@@ -20,7 +20,7 @@ import nbformat
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 #: Pages beside the chapters, in the order of the menu; a page that does not exist is left out.
-PAGES = ("GLOSSARY.md", "NOTES.md", "PROJECT.md", "INSTRUCTORS.md", "CONTRIBUTING.md", "CHANGELOG.md")
+PAGES = ("GLOSSARY.md", "NOTES.md", "PROJECT.md", "BENCHMARKS.md", "INSTRUCTORS.md", "CONTRIBUTING.md", "CHANGELOG.md")
 LIVE_NOTE = "*On this page the figure stands still. Open the notebook in JupyterLab to move its controls.*"
 
 CONF = """

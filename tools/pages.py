@@ -1,4 +1,4 @@
-"""Make the pages that are made from the chapters: GLOSSARY.md, NOTES.md, and the time tables of INSTRUCTORS.md.
+"""Make the pages that are made from other files: GLOSSARY.md, NOTES.md, BENCHMARKS.md, the tables of INSTRUCTORS.md.
 
     python tools/pages.py                 write all pages again
     python tools/pages.py times RUNS      store the measured times of the executed copies in RUNS, then write the pages
@@ -37,6 +37,53 @@ their claims this table says where you run it, and what the course says instead 
 """
 
 
+BENCHMARKS = """# How fast
+
+Our code beside well-kept libraries that do the same: in one process, in turns, medians. `make bench` measures it. Results
+are compared before the clock runs. A ratio is their time over ours: above 1, ours is faster. Made by `tools/pages.py`
+from `results/bench-*.json`.
+
+A goal that was missed stays in the table, with the place where the time goes by PyTorch's profiler.
+{machines}
+"""
+
+#: What the topics of `make bench` are called on the page, in its order.
+TOPICS = {
+    "nets": "Whole nets",
+    "epoch": "One epoch with reading and augmentation",
+    "confusion": "Confusion matrix and mean IoU",
+    "crf": "Fully connected CRF",
+    "drawing": "Work without a peer",
+    "chapters": "The course itself",
+}
+
+
+def bench_tables(stored: dict) -> str:
+    """One machine's results as Markdown: a table for each topic, and the profiles of the goals that were missed."""
+    parts = [f"\n## {stored['machine']}, PyTorch {stored['torch']}"]
+    for topic, title in TOPICS.items():
+        if not stored.get(topic):
+            continue
+        lines = ["| work | peer | ours | theirs | ratio | goal | |", "|---|---|---|---|---|---|---|"]
+        for row in stored[topic]:
+            alone = row["theirs"] is None
+            lines.append(
+                f"| {row['work']} | {row['peer'] or '–'} | {row['ours']:.3g} {row['unit']} | "
+                + ("– | – | " if alone else f"{row['theirs']:.3g} {row['unit']} | {row['ratio']:.2f} | ")
+                + ("– | " if row["goal"] is None else f"{'≤' if alone else '≥'} {row['goal']:g} | ")
+                + {None: "", True: "met", False: "**missed**"}[row["reached"]]
+                + " |"
+            )
+        profiles = [f"- {row['work']}: {row['profile']}." for row in stored[topic] if row.get("profile")]
+        checks = sorted({f"- {row['peer']}: {row['checked']}." for row in stored[topic] if row["checked"]})
+        parts += [f"### {title}", "\n".join(lines)]
+        if checks:
+            parts.append("Compared or alike:\n\n" + "\n".join(checks))
+        if profiles:
+            parts.append("Where the time goes in the rows that missed their goal:\n\n" + "\n".join(profiles))
+    return "\n\n".join(parts)
+
+
 def time_table() -> str:
     """Chapters with their measured minutes, and the sections that compute longest."""
     stored = times.load()
@@ -70,6 +117,9 @@ def pages() -> dict[Path, str]:
         ROOT / "GLOSSARY.md": GLOSSARY.format(table=glossary.markdown()),
         ROOT / "NOTES.md": NOTES.format(table=notes_map.markdown()),
     }
+    measured = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob("results/bench-*.json"))]
+    if measured:
+        made[ROOT / "BENCHMARKS.md"] = BENCHMARKS.format(machines="\n".join(map(bench_tables, measured)))
     instructors = ROOT / "INSTRUCTORS.md"
     if instructors.exists():
         made[instructors] = with_times(instructors.read_text(encoding="utf-8"))
