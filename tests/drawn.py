@@ -1,0 +1,52 @@
+"""What a figure shows, read back from matplotlib; importable by the test modules beside it."""
+
+import numpy as np
+from matplotlib.colors import to_hex
+
+
+def heading(ax):
+    """The text above ``ax``, left or in the middle: the style of the course moves it."""
+    return ax._left_title if ax.get_title("left") else ax.title
+
+
+def title(ax) -> str:
+    return heading(ax).get_text()
+
+
+def titles(fig) -> list[str]:
+    return [title(ax) for ax in fig.axes]
+
+
+def words(ax) -> list[str]:
+    """The texts on ``ax`` that say something, with a plain minus."""
+    return [text.get_text().replace("−", "-") for text in ax.texts if text.get_text()]
+
+
+def pixels(ax, number: int = 0) -> np.ndarray:
+    """The values of the picture that ``ax`` shows."""
+    return np.asarray(ax.images[number].get_array())
+
+
+def curve(line) -> tuple[list[float], list[float]]:
+    return tuple(np.asarray(line.get_data(), dtype=float).round(6).tolist())
+
+
+def colour(artist) -> str:
+    """The colour of a line, or the face of a patch."""
+    return to_hex(artist.get_color() if hasattr(artist, "get_color") else artist.get_facecolor()).upper()
+
+
+def ticks(axis) -> list[str]:
+    return [label.get_text() for label in axis.get_ticklabels()]
+
+
+def key(owner) -> dict[str, str]:
+    """The legend of a figure or of axes: text → colour of its mark, in the order of the entries."""
+    legend = owner.get_legend() if hasattr(owner, "get_legend") else owner.legends[0]
+    return {t.get_text(): colour(handle) for t, handle in zip(legend.get_texts(), legend.legend_handles)}
+
+
+def inside(fig) -> bool:
+    """Whether all that is drawn lies on the paper."""
+    drawn, (width, height) = fig.get_tightbbox(), fig.get_size_inches()
+    return min(drawn.x0, drawn.y0) > -0.02 and drawn.x1 < width + 0.02 and drawn.y1 < height + 0.02
