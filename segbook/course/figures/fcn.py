@@ -76,7 +76,8 @@ def tents(values, stride: int) -> Figure:
     for cell, value in enumerate(values):
         place = np.arange(kernel) + cell * stride
         total[place] += value * tent
-        ax.plot(place - stride / 2, value * tent, color=plots.CYCLE[5], linewidth=1)
+        name = "tent of one cell" if cell == 0 else None
+        ax.plot(place - stride / 2, value * tent, color=plots.CYCLE[5], linewidth=1, label=name)
         ax.plot(
             (cell + 0.5) * stride - 0.5, value, "o", color=plots.CYCLE[1], zorder=3, label="cell" if cell == 0 else None
         )
@@ -217,7 +218,7 @@ def offset_curve(offsets, scores, right: int) -> Figure:
     ax.plot(offsets, scores, "o-", color=plots.CYCLE[0], markersize=4)
     ax.axvline(right, color=plots.CYCLE[1], linestyle="--", linewidth=1.5, label=f"by coordinate algebra: {right}")
     ax.set(xlabel="crop offset in pixels", ylabel="mIoU", ylim=(0, None))
-    ax.legend(loc="lower center")
+    ax.legend(loc="lower left")
     return fig
 
 

@@ -188,11 +188,10 @@ def shares(columns: dict, classes=DRIVING_CLASSES, palette=DRIVING_PALETTE) -> F
         values = np.asarray(values, dtype=float)
         ax.barh(range(len(classes)), values, color=palette[: len(classes)] / 255, edgecolor="#7A7A7A", linewidth=0.6)
         for row, value in enumerate(values):
-            text = ax.text(value * 1.12, row, f"{value:.1f} %", va="center", fontsize=9)
-            text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
+            ax.text(620, row, f"{value:.1f} %", va="center", ha="right", fontsize=9)
         ax.axvline(100 / len(classes), color=INK, lw=1, ls=(0, (4, 3)), zorder=0.9)
         ax.set_xscale("log")
-        ax.set_xlim(0.1, 130)
+        ax.set_xlim(0.1, 800)
         ax.set_xticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
         ax.set_yticks(range(len(classes)), classes)
         ax.set_ylim(len(classes) - 0.4, -0.6)
@@ -282,7 +281,8 @@ def explorer(photo: Tensor, mask: Tensor, dataset, *, mirror, zoom, brightness, 
     left, middle, last = fig.subplots(1, 3)
     image(left, new, "picture after augmentation")
     label_map(middle, labels, dataset.palette, title="label map", ignore_index=dataset.ignore_index)
-    image(last, error_map(labels, right, image=new), f"wrong labels: {100 * (labels != right).float().mean():.1f} %")
+    wrong = 100 * (labels != right).float().mean()
+    image(last, error_map(labels, right, image=new), f"wrong labels (orange): {wrong:.1f} %")
     return fig
 
 

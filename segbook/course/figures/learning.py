@@ -124,7 +124,7 @@ def errors_by_degree(errors, degrees, floor) -> Figure:
     ax = fig.add_subplot()
     for (name, values), colour, mark in zip(errors.items(), (TRAIN, VALIDATION), "os"):
         ax.plot(degrees, np.asarray(values), mark + "-", color=colour, ms=5, label=name)
-    ax.axhline(floor, color=TRUTH, ls="--", lw=1.2, label="error of the true road on noisy points")
+    ax.axhline(floor, color=TRUTH, ls="--", lw=1.2, label="true road: what to expect from the noise")
     best = int(np.argmin(np.asarray(errors["validation"])))
     low = float(errors["validation"][best])
     ax.annotate(f"lowest validation error: degree {degrees[best]}", (degrees[best], low), xytext=(0, -38),
@@ -144,7 +144,7 @@ def lottery(validation, test) -> Figure:
     fig = figure(7.0, 3.5)
     ax = fig.add_subplot()
     step = 0.02
-    ax.hist(validation, bins=np.arange(0.25, 0.76, step) - step / 2, color=PALE, ec="white", label="500 candidates")
+    ax.hist(validation, bins=np.arange(0.24, 0.77, step) - step / 2, color=PALE, ec="white", label="500 candidates")
     for score, colour, text in ((validation[winner], VALIDATION, "the winner on the 50 validation pictures"),
                                 (test[winner], TEST, "the same winner on 1,000 new pictures")):  # fmt: skip
         ax.axvline(score, color=colour, lw=2.5, label=f"{text}: {score:.0%}")
@@ -274,7 +274,7 @@ def confusion(counts) -> Figure:
     ax.set(xlabel="predicted digit", ylabel="true digit", xticks=range(size), yticks=range(size))
     accuracy = np.diag(counts) / counts.sum(1)
     bars.barh(range(size), accuracy, color=TEST)
-    bars.set(xlim=(0.5, 1), xlabel="right, of its row", xticks=[0.5, 0.75, 1])
+    bars.set(xlim=(0, 1), xlabel="right, of its row", xticks=[0, 0.5, 1])
     bars.xaxis.set_major_formatter("{x:.0%}")
     bars.tick_params(labelleft=False)
     return fig

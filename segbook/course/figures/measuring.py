@@ -25,7 +25,7 @@ def two_predictions(image, mask, predictions, *, dataset):
     plots.label_map(axes[1, 0], mask, palette, title="truth", ignore_index=void)
     for (top, bottom), (name, labels) in zip(axes.T[1:], predictions.items()):
         plots.label_map(top, labels, palette, title=name, ignore_index=void)
-        plots.image(bottom, plots.error_map(labels, mask, void, image), f"{name}: wrong pixels")
+        plots.image(bottom, plots.error_map(labels, mask, void, image), f"{name}: wrong pixels (white: void)")
     plots.legend(fig, dataset.classes, palette, present=[mask])
     return fig
 

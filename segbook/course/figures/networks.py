@@ -246,11 +246,12 @@ def valley(loss, paths: dict):
     for axes, (title, path) in zip(fig.subplots(1, len(paths), sharey=True), paths.items()):
         axes.contour(horizontal, vertical, heights, levels=np.geomspace(0.05, 80, 9), colors="#B5B5B5", linewidths=0.8)
         axes.plot(*_array(path).T, ".-", color=plots.CYCLE[0], linewidth=1.1, markersize=4)
-        axes.plot(0, 0, "*", color=plots.CYCLE[1], markersize=12)
-        axes.plot(*_array(path)[0], "s", color=plots.INK, markersize=5)
+        axes.plot(0, 0, "*", color=plots.CYCLE[1], markersize=12, linestyle="none", label="lowest point")
+        axes.plot(*_array(path)[0], "s", color=plots.INK, markersize=5, linestyle="none", label="start")
         axes.set(title=title, xlabel="$w_1$", xlim=(-4.6, 2.0), ylim=(-2.6, 2.6))
         axes.grid(False)
     fig.axes[0].set_ylabel("$w_2$")
+    fig.axes[0].legend(loc="lower right", fontsize=8)
     return fig
 
 

@@ -209,9 +209,11 @@ def balancing(plain, balanced, classes, share, measure: str = "accuracy of the c
     ax = fig.subplots()
     for place, (low, high) in enumerate(zip(before, after)):
         colour = plots.CYCLE[2] if high >= low else plots.CYCLE[1]
-        ax.annotate(
-            "", (high, place), (low, place), arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 2.2}
-        )
+        if abs(high - low) < 3:  # shorter than an arrow's head, which would point the wrong way
+            ax.plot([low, high], [place, place], color=colour, linewidth=2.2)
+        else:
+            arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 2.2}
+            ax.annotate("", (high, place), (low, place), arrowprops=arrow)
         ax.plot(low, place, "o", color=plots.CYCLE[6], markersize=5)
     names = [f"{classes[i]}  ({100 * float(share[i]):.1f} %)" for i in order]
     ax.set_yticks(range(len(names)), names)

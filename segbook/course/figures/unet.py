@@ -29,7 +29,10 @@ def tiles(pictures, titles, columns: int | None = None, across: float | None = N
     height, width = plots.picture(pictures[0]).shape[:2]
     fig = plots.figure(across * columns, rows * (across * height / width + 0.34))
     fig.set_layout_engine("compressed", w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
-    for ax, picture, title in zip(fig.subplots(rows, columns, squeeze=False).ravel(), pictures, titles):
+    places = fig.subplots(rows, columns, squeeze=False).ravel()
+    for ax in places[len(pictures) :]:
+        ax.set_axis_off()
+    for ax, picture, title in zip(places, pictures, titles):
         ax.imshow(plots.picture(picture), interpolation="nearest")
         plots._bare(ax)
         ax.set_title(title, size=10)
@@ -112,6 +115,11 @@ def u_shape(size: int, levels: int = 4) -> Figure:
     ax.set_xlim(-0.1, right)
     ax.set_ylim(drop[-1] - 0.14, 0.16)
     ax.axis("off")
+    names = {"input, and skips cropped to fit": "#BFBFBF", "way down": DOWN, "way up": UP}
+    ax.legend(
+        handles=[Rectangle((0, 0), 1, 1, facecolor=colour, label=name) for name, colour in names.items()],
+        loc="lower left", ncols=1,
+    )  # fmt: skip
     if path["broken"]:
         ax.set_title(f"input {size}: {path['broken']}", color=LOST)
     else:
@@ -151,9 +159,10 @@ def mirrored_tile(padded, margin: int, tile: int, step: int, row: int, column: i
         ax.text(left + 4, at, words, color="white", size=10, bbox=dict(facecolor=colour, pad=2))
 
     inside = height - 2 * margin
-    frame(margin, margin, inside, width - 2 * margin, "#262626", height - margin - 5, "the picture itself", (0, (4, 3)))
     top, left = row * step, column * step
     frame(top, left, tile, tile, "#0072B2", top + 13, "what the net reads")
+    # Drawn over the blue frame, where the two share an edge.
+    frame(margin, margin, inside, width - 2 * margin, "#262626", height - margin - 5, "the picture itself", (0, (4, 3)))
     answer = tile - 2 * margin
     frame(top + margin, left + margin, answer, answer, "#B8860B", top + margin + 13, "what it answers")
     return fig
@@ -162,7 +171,8 @@ def mirrored_tile(padded, margin: int, tile: int, step: int, row: int, column: i
 def differences(maps, titles) -> Figure:
     """How far stitched logits lie from those of the whole picture: maps [H, W], one logarithmic scale."""
     maps = [np.asarray(values) for values in maps]
-    scale = LogNorm(1e-5, max(float(values.max()) for values in maps))
+    # Where nothing differs, the scale still needs a top above its foot.
+    scale = LogNorm(1e-5, max(1e-4, *(float(values.max()) for values in maps)))
     fig = plots.figure(9, 3.0)
     for ax, values, title in zip(fig.subplots(1, len(maps)), maps, titles):
         drawn = ax.imshow(np.maximum(values, 1e-5), cmap="magma", norm=scale, interpolation="nearest")
@@ -231,7 +241,7 @@ def elastic(picture, bent, bent_mask, field, palette, every: int = 12) -> Figure
     for places, length in ((np.arange(height)[:, None] + shift[0], height), (np.arange(width) + shift[1], width)):
         axes[1].contour(places, range(0, length, every), colors="#56B4E9", linewidths=0.7)
     axes[2].imshow(plots.paint(bent_mask, palette, 255), interpolation="nearest")
-    for ax, title in zip(axes, ("3 × 3 random shifts", "the bent picture", "its labels, bent alike")):
+    for ax, title in zip(axes, ("3 × 3 random shifts", "the bent picture", "its labels, bent alike (blue: cell)")):
         plots._bare(ax, title)
     return fig
 
