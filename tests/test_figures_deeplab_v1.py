@@ -160,7 +160,7 @@ class TestCRF:
         assert len(steps[1].collections[2].get_offsets()) > len(steps[0].collections[2].get_offsets()) > 3
 
     def test_before_and_after_by_class(self):
-        rows = {"no CRF": [0.5, 0.2, 0.8], "VOC": [0.6, 0.1, 0.8], "tuned": [0.55, 0.3, 0.9]}
+        rows = {"no CRF": [0.5, 0.2, 0.8], "VOC": [0.6, 0.1, 0.8], "tuned": [0.55, 0.6, 0.9]}
         ax = figures.before_after(rows, ["car", "pole", "sky"]).axes[0]
         assert drawn.ticks(ax.yaxis) == ["pole", "car", "sky"]  # by their score before
         for i, (line, (name, values)) in enumerate(zip(ax.lines, rows.items())):
