@@ -340,16 +340,3 @@ def live_crf(image, truth, probabilities, weight, sigma_xy, sigma_rgb, smoothnes
     right.imshow(q[1], cmap="cividis", vmin=0, vmax=1)
     bare(right, "probability of cup, from 0 (dark) to 1 (bright)")
     return fig
-
-
-def confidence(histories: dict) -> Figure:
-    """How sure are the pixels? The share of pixels by their largest probability, one line for each of ``{name: values}``."""
-    fig = plots.figure(7.5, 2.7)
-    ax = fig.subplots()
-    for colour, (name, values) in zip((plots.CYCLE[0], plots.CYCLE[1]), histories.items()):
-        counts, edges = np.histogram(np.ravel(values), bins=40, range=(0, 1))
-        ax.stairs(100 * counts / counts.sum(), edges, color=colour, label=name, fill=True, alpha=0.35)
-        ax.stairs(100 * counts / counts.sum(), edges, color=colour)
-    ax.set(xlabel="largest probability of the pixel", ylabel="pixels, %", xlim=(0, 1))
-    ax.legend()
-    return fig
