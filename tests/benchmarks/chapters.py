@@ -36,19 +36,18 @@ for _figure in _made:
     _seconds = []
     for _control in _figure.controls.values():
         if hasattr(_control, "options"):
-            _values = [_v[1] if isinstance(_v, tuple) else _v for _v in _control.options][:4]
+            _trait, _values = "index", range(min(4, len(_control.options)))
         elif hasattr(_control, "min"):
             _middle = _control.min + (_control.max - _control.min) / 2
-            _values = [_control.min, type(_control.value)(_middle), _control.max]
+            _trait, _values = "value", (_control.min, type(_control.value)(_middle), _control.max)
         elif isinstance(_control.value, bool):
-            _values = [not _control.value, _control.value]
+            _trait, _values = "value", (not _control.value, _control.value)
         else:
-            _values = []
-        _old = _control.value
-        for _value in [*_values, _old]:
-            if _value != _control.value:
+            continue
+        for _value in [*_values, getattr(_control, _trait)]:
+            if _value != getattr(_control, _trait):
                 _start = _time.perf_counter()
-                _control.value = _value
+                setattr(_control, _trait, _value)
                 _seconds.append(_time.perf_counter() - _start)
     _redraws.append(_statistics.median(_seconds) if _seconds else 0.0)
 print("BENCH " + _json.dumps({"memory": _memory, "cpu": _cpu, "redraws": _redraws}))

@@ -119,7 +119,7 @@ def spread(values) -> float:
 
 def machine() -> str:
     """Processor and number of cores (and GPU), no name of the computer."""
-    names = [processor(), f"{torch.get_num_threads()} of {os.cpu_count()} cores"]
+    names = [processor(), f"{os.cpu_count()} cores"]
     return ", ".join(names + ([torch.cuda.get_device_name(0)] if torch.cuda.is_available() else []))
 
 
