@@ -81,7 +81,8 @@ def pytest_runtest_call(item):
     if outcome.excinfo is not None:
         return
     tags = item.cell.metadata.get("tags", [])
-    differences = compare_cell(item.cell.outputs, item.test_outputs, from_training="figure-from-training" in tags)
+    from_training, chosen = "figure-from-training" in tags, "pictures-from-training" in tags
+    differences = compare_cell(item.cell.outputs, item.test_outputs, from_training, chosen)
     item.user_properties.append((COMPARED, len(pictures(item.test_outputs))))
     if differences:
         try:

@@ -331,6 +331,14 @@ def test_more_may_change_in_figures_from_training():
     assert figure_regression.difference(before, after, from_training=True) is None
 
 
+def test_pictures_that_training_chooses_may_be_others_but_not_missing():
+    one, other, blank = label_maps(0, 0.0), label_maps(7, 0.0), np.full_like(label_maps(0, 0.0), 255)
+    assert figure_regression.difference(one, other) is not None
+    assert figure_regression.difference(one, other, chosen=True) is None
+    assert "drawn" in figure_regression.difference(one, blank, chosen=True)
+    assert "size" in figure_regression.difference(one, other[: len(other) // 2], chosen=True)
+
+
 @pytest.mark.parametrize("from_training", [False, True])
 def test_blank_swapped_and_resized_figures_fail(from_training):
     blank = np.full((120, 200, 3), 255, np.uint8)

@@ -50,7 +50,7 @@ LANGUAGE = {
 #: Every tag that means something; any other is a typing error.
 TAGS = {
     "parameters", "setup", "solution", "check", "solution-only",
-    "nbval-ignore-output", "raises-exception", "figure-from-training",
+    "nbval-ignore-output", "raises-exception", "figure-from-training", "pictures-from-training",
 }  # fmt: skip
 
 MAX_BYTES = 1_000_000

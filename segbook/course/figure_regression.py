@@ -45,10 +45,11 @@ def distance(stored: np.ndarray, new: np.ndarray) -> float:
     return float(apart / variation) if variation else float(apart > 0)
 
 
-def difference(stored: np.ndarray, new: np.ndarray, from_training: bool = False) -> str | None:
+def difference(stored: np.ndarray, new: np.ndarray, from_training: bool = False, chosen: bool = False) -> str | None:
     """Say in one sentence how a new figure differs from the stored one; None when both show the same.
 
     Arguments: two RGB pictures, uint8 [H, W, 3]; ``from_training`` allows what a net trained on another machine changes.
+    ``chosen``: which pictures are shown is the outcome of training (the worst ones, say), so that only size and ink compare.
     """
     (height, width), (new_height, new_width) = stored.shape[:2], new.shape[:2]
     slack = 0.10 if from_training else 0.02  # tick labels of another width move the edge of a tightly cut figure
@@ -57,6 +58,8 @@ def difference(stored: np.ndarray, new: np.ndarray, from_training: bool = False)
     stored_ink, new_ink = ink(stored), ink(new)
     if new_ink < INK * stored_ink or new_ink * INK > stored_ink:
         return f"{new_ink:.1%} of its pixels are drawn, stored {stored_ink:.1%}"
+    if chosen:
+        return None
     bound = BOUND_FROM_TRAINING if from_training else BOUND
     apart = distance(stored, new)
     if apart > bound:
@@ -69,14 +72,14 @@ def pictures(outputs) -> list[str]:
     return [output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})]
 
 
-def compare_cell(stored_outputs, new_outputs, from_training: bool = False) -> list[str]:
+def compare_cell(stored_outputs, new_outputs, from_training: bool = False, chosen: bool = False) -> list[str]:
     """Say how the figures of a new run of a cell differ from the stored ones, one line each; empty when they do not."""
     stored, new = pictures(stored_outputs), pictures(new_outputs)
     if len(stored) != len(new):
         return [f"the cell draws {len(new)} figure(s), {len(stored)} are stored"]
     messages = []
     for number, (a, b) in enumerate(zip(stored, new), start=1):
-        problem = difference(decode(a), decode(b), from_training)
+        problem = difference(decode(a), decode(b), from_training, chosen)
         if problem:
             messages.append(f"figure {number}: {problem}")
     return messages
