@@ -3,6 +3,24 @@
 import numpy as np
 from matplotlib.colors import to_hex
 
+from segbook import data, plots
+
+
+class Driving:
+    """What a figure asks of a data set of streets."""
+
+    classes, palette, ignore_index = data.DRIVING_CLASSES, data.DRIVING_PALETTE, data.DRIVING_VOID
+
+
+def painted(labels) -> np.ndarray:
+    """A label map of streets as figures paint it."""
+    return plots.paint(labels, Driving.palette, Driving.ignore_index)
+
+
+def class_colours(*names, dataset=Driving) -> dict[str, str]:
+    """The entries of a legend that names these classes, in the form of :func:`key`."""
+    return {name: to_hex(dataset.palette[dataset.classes.index(name)] / 255).upper() for name in names}
+
 
 def heading(ax):
     """The text above ``ax``, left or in the middle: the style of the course moves it."""
@@ -29,6 +47,11 @@ def pixels(ax, number: int = 0) -> np.ndarray:
 
 def curve(line) -> tuple[list[float], list[float]]:
     return tuple(np.asarray(line.get_data(), dtype=float).round(6).tolist())
+
+
+def lines(ax) -> dict:
+    """label → (x values, y values) of the labelled lines."""
+    return {line.get_label(): curve(line) for line in ax.lines if not line.get_label().startswith("_")}
 
 
 def colour(artist) -> str:

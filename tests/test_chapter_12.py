@@ -2,11 +2,12 @@
 
 import re
 
+import drawn
 import numpy as np
 import pytest
 import torch
 
-from segbook import anatomy, data, models
+from segbook import anatomy, models
 from segbook.backbones import Xception65, XceptionBlock
 from segbook.course import profiles
 from segbook.course.figures import deeplab_v3plus as figures
@@ -128,10 +129,7 @@ class TestDrawings:
         mask[:, :, 32:] = 1
         wrong = torch.zeros_like(mask)
 
-        class Dataset:
-            classes, palette, ignore_index = data.DRIVING_CLASSES, data.DRIVING_PALETTE, data.DRIVING_VOID
-
-        explorer = figures.EdgeExplorer(image, mask, {"v3": wrong, "v3+": mask}, Dataset)
+        explorer = figures.EdgeExplorer(image, mask, {"v3": wrong, "v3+": mask}, drawn.Driving)
         assert "≈100% right" in explorer.words(0, True, 32, 24, 20)
         assert "≈50% right" in explorer.words(0, False, 32, 24, 20)
         assert "without a border" in explorer.words(0, True, 5, 24, 16)

@@ -4,6 +4,8 @@ import drawn
 import numpy as np
 import pytest
 import torch
+from drawn import Driving as Dataset
+from drawn import class_colours, painted
 from matplotlib.colors import to_hex
 
 from segbook import data, plots
@@ -19,18 +21,6 @@ PICTURE = IMAGE.permute(1, 2, 0).numpy()
 TRUTH = torch.zeros(16, 24, dtype=torch.int64)
 TRUTH[8:] = 3
 TRUTH[6:12, 4:12] = 8
-
-
-class Dataset:
-    classes, palette, ignore_index = data.DRIVING_CLASSES, data.DRIVING_PALETTE, data.DRIVING_VOID
-
-
-def painted(labels):
-    return plots.paint(labels, Dataset.palette, Dataset.ignore_index)
-
-
-def class_colours(*names):
-    return {name: to_hex(Dataset.palette[NAMES.index(name)] / 255).upper() for name in names}
 
 
 def edges(patches):

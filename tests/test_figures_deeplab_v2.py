@@ -6,7 +6,7 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 
-from segbook import data, plots
+from segbook import plots
 from segbook.course.figures import deeplab_v2 as figures
 
 IMAGE = torch.randint(0, 256, (3, 32, 48), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -90,15 +90,12 @@ class TestMeasured:
         assert ax.get_ylim()[0] == 0 and (ax.get_xlabel(), ax.get_ylabel()) == ("step", "learning rate")
 
     def test_the_winning_scale_has_its_colour(self):
-        class Dataset:
-            classes, palette, ignore_index = data.DRIVING_CLASSES, data.DRIVING_PALETTE, data.DRIVING_VOID
-
         winner = torch.arange(32 * 48).view(32, 48) % 3
         labels = torch.full((32, 48), 5)
-        fig = figures.winning_scale(IMAGE, winner, (1.0, 0.75, 0.5), labels, Dataset)
+        fig = figures.winning_scale(IMAGE, winner, (1.0, 0.75, 0.5), labels, drawn.Driving)
         assert drawn.titles(fig) == ["picture", "which scale wins", "fused"]
         assert (drawn.pixels(fig.axes[0]) == PICTURE).all() and (drawn.pixels(fig.axes[1]) == winner.numpy()).all()
-        assert (drawn.pixels(fig.axes[2]) == plots.paint(labels, Dataset.palette)).all()
+        assert (drawn.pixels(fig.axes[2]) == plots.paint(labels, drawn.Driving.palette)).all()
         key = drawn.key(fig)
         assert list(key) == ["scale 1", "scale 0.75", "scale 0.5"]
         assert [shown_as(fig.axes[1], index) for index in range(3)] == list(key.values())

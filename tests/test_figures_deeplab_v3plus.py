@@ -4,9 +4,11 @@ import drawn
 import numpy as np
 import pytest
 import torch
+from drawn import Driving as Dataset
+from drawn import class_colours, painted
 from matplotlib.colors import to_hex
 
-from segbook import data, metrics, models, plots
+from segbook import data, metrics, models
 from segbook.course.figures import deeplab_v3plus as figures
 
 NAMES = data.DRIVING_CLASSES
@@ -16,18 +18,6 @@ MASKS = torch.zeros(2, 24, 32, dtype=torch.int64)
 MASKS[:, 12:] = 3
 MASKS[0, 4:20, 10:12] = 2
 BLURRED = torch.where(MASKS == 2, 0, MASKS)
-
-
-class Dataset:
-    classes, palette, ignore_index = data.DRIVING_CLASSES, data.DRIVING_PALETTE, data.DRIVING_VOID
-
-
-def painted(labels):
-    return plots.paint(labels, Dataset.palette, Dataset.ignore_index)
-
-
-def class_colours(*names):
-    return {name: to_hex(Dataset.palette[NAMES.index(name)] / 255).upper() for name in names}
 
 
 class TestZoom:

@@ -4,6 +4,8 @@ import drawn
 import numpy as np
 import pytest
 import torch
+from drawn import Driving as Dataset
+from drawn import class_colours, painted
 from matplotlib.colors import to_hex
 from torch.nn import functional as F
 
@@ -16,18 +18,6 @@ IMAGES = torch.randint(0, 256, (2, 3, 16, 24), generator=torch.Generator().manua
 TRUTH = torch.zeros(16, 24, dtype=torch.int64)
 TRUTH[8:] = 3
 TRUTH[6:12, 4:12] = 8
-
-
-class Dataset:
-    classes, palette, ignore_index = data.DRIVING_CLASSES, data.DRIVING_PALETTE, data.DRIVING_VOID
-
-
-def painted(labels):
-    return plots.paint(labels, Dataset.palette, Dataset.ignore_index)
-
-
-def class_colours(*names):
-    return {name: to_hex(Dataset.palette[NAMES.index(name)] / 255).upper() for name in names}
 
 
 class TestVectors:

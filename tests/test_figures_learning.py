@@ -4,6 +4,7 @@ import drawn
 import numpy as np
 import pytest
 import torch
+from drawn import lines
 from matplotlib.colors import to_hex
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
@@ -14,11 +15,6 @@ from segbook.data.classes import DRIVING_PALETTE
 X, Y = torch.tensor([-0.8, -0.1, 0.3, 0.9]), torch.tensor([0.5, -0.2, 1.1, 0.0])
 HELD_OUT = (torch.tensor([-0.5, 0.6]), torch.tensor([0.1, 0.7]))
 GRID = torch.linspace(-1, 1, 7)
-
-
-def lines(ax) -> dict:
-    """label → (x values, y values) of the labelled lines."""
-    return {line.get_label(): drawn.curve(line) for line in ax.lines if not line.get_label().startswith("_")}
 
 
 def colours(ax) -> dict:

@@ -1,7 +1,5 @@
 """The figures of chapter 05: the object that a learner moves, and drawings at the ends of their controls."""
 
-import types
-
 import drawn
 import numpy as np
 import pytest
@@ -10,9 +8,8 @@ from matplotlib.colors import to_hex
 
 from segbook import data, metrics, plots
 from segbook.course.figures import measuring
-from segbook.data.classes import DRIVING_CLASSES, DRIVING_PALETTE, DRIVING_VOID
+from segbook.data.classes import DRIVING_PALETTE
 
-DATASET = types.SimpleNamespace(classes=DRIVING_CLASSES, palette=DRIVING_PALETTE, ignore_index=DRIVING_VOID)
 MASK = torch.tensor(
     [[0] * 8, [0] * 8, [1] * 4 + [2] + [1] * 3, [3] * 4 + [2] + [3] * 3, [3] * 7 + [11], [3] * 7 + [11]]
 )
@@ -94,7 +91,7 @@ def test_two_predictions_and_where_each_is_wrong():
     predictions = {"A": MASK.clone(), "B": MASK.roll(1, 1)}
     predictions["A"][MASK == 2] = 1
     predictions["A"][MASK == 11] = 3
-    fig = measuring.two_predictions(image, MASK, predictions, dataset=DATASET)
+    fig = measuring.two_predictions(image, MASK, predictions, dataset=drawn.Driving)
     upper, lower = np.reshape(fig.axes, (2, 3))
     assert [drawn.title(ax) for ax in upper] == ["picture", "A", "B"]
     assert [drawn.title(ax)[:8] for ax in lower] == ["truth", "A: wrong", "B: wrong"]
@@ -139,7 +136,7 @@ def test_the_two_readings_of_accuracy():
     prediction = MASK.clamp(max=3).roll(1, 1)
     matrix = metrics.ConfusionMatrix(11, 11).update(prediction, MASK)
     accuracy, overall = matrix.class_accuracy(), matrix.pixel_accuracy()
-    left, right, bar = measuring.two_readings(prediction, MASK, accuracy, overall, dataset=DATASET).axes
+    left, right, bar = measuring.two_readings(prediction, MASK, accuracy, overall, dataset=drawn.Driving).axes
     shade = drawn.pixels(left)
     for label in (0, 1, 2, 3):
         assert np.unique(shade[MASK == label]) == pytest.approx([accuracy[label].item()])
@@ -170,7 +167,7 @@ def test_a_column_of_equal_scores_can_be_drawn():
 def test_bands_grow_with_their_width():
     mask = torch.zeros(20, 30, dtype=torch.long)
     mask[:, 15:] = 3
-    fig = measuring.bands(mask, (1, 3), dataset=DATASET)
+    fig = measuring.bands(mask, (1, 3), dataset=drawn.Driving)
     assert drawn.titles(fig) == ["truth", "1 px: 7 %", "3 px: 20 %"]  # 2 and 6 of 30 columns
     assert (drawn.pixels(fig.axes[0]) == DRIVING_PALETTE[mask]).all()
     for ax, width in zip(fig.axes[1:], (1, 3)):
@@ -193,7 +190,7 @@ def test_trimap_curves_lie_beside_their_overall_scores():
 
 def test_strides_show_what_is_left():
     coarse = {2: MASK.clamp(max=3), 4: MASK.clamp(max=1)}
-    fig = measuring.strides(MASK, coarse, {2: 0.876, 4: 0.25}, dataset=DATASET)
+    fig = measuring.strides(MASK, coarse, {2: 0.876, 4: 0.25}, dataset=drawn.Driving)
     assert drawn.titles(fig) == ["truth", "stride 2", "stride 4"]
     for ax, labels in zip(fig.axes, (MASK, *coarse.values())):
         assert (drawn.pixels(ax) == DRIVING_PALETTE[labels]).all()

@@ -4,6 +4,7 @@ import drawn
 import numpy as np
 import pytest
 import torch
+from drawn import lines
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.colors import to_hex
 from matplotlib.contour import ContourSet
@@ -14,11 +15,6 @@ from segbook import plots
 from segbook.course.figures import networks as figures
 
 GENERATOR = torch.Generator().manual_seed(0)
-
-
-def lines(ax) -> dict:
-    """label → (x values, y values) of the labelled lines."""
-    return {line.get_label(): drawn.curve(line) for line in ax.lines if not line.get_label().startswith("_")}
 
 
 def kinds(ax, kind) -> list:

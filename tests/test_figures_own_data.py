@@ -18,10 +18,6 @@ class Dataset:
     palette = np.array([(183, 220, 171), (73, 146, 112), (200, 20, 10), (0, 0, 0)], dtype=np.uint8)
 
 
-def class_colours(*names):
-    return {name: to_hex(Dataset.palette[Dataset.classes.index(name)] / 255).upper() for name in names}
-
-
 class TestPairs:
     def test_every_picture_stands_over_its_mask(self):
         rows = [(f"site{n:02d}", FLAT[n % 4], FLAT[(n + 1) % 4]) for n in range(7)]
@@ -64,7 +60,7 @@ class TestPairs:
         assert drawn.words(left) == ["1", "2"] and drawn.titles(fig) == ["picture and polygons", "label map"]
         for outline, text, (name, _, points) in zip(left.patches[1::2], left.texts, shapes):
             np.testing.assert_allclose(outline.get_xy()[:-1], points)
-            colour = class_colours(name)[name]
+            colour = drawn.class_colours(name, dataset=Dataset)[name]
             assert to_hex(outline.get_edgecolor()).upper() == colour == drawn.colour(text.get_bbox_patch())
             x, y = text.get_position()
             assert 0 < x < 18 and 0 < y < 12  # on the picture, even where the polygon leaves it

@@ -9,7 +9,6 @@ import torch
 from matplotlib.colors import to_hex
 from torch.nn import functional as F
 
-from segbook import data, plots
 from segbook.course.figures import segnet as figures
 
 
@@ -147,15 +146,12 @@ def test_the_decoder_study_stands_beside_the_papers():
 
 
 def test_one_scene_shows_every_prediction():
-    class Dataset:
-        classes, palette, ignore_index = data.DRIVING_CLASSES, data.DRIVING_PALETTE, data.DRIVING_VOID
-
     image = torch.randint(0, 256, (3, 8, 12), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     mask = torch.zeros(8, 12, dtype=torch.int64)
     mask[4:] = 3
     predictions = {"bilinear": mask.roll(1, 0), "indices": mask}
-    fig = figures.one_scene(image, mask, predictions, Dataset)
+    fig = figures.one_scene(image, mask, predictions, drawn.Driving)
     assert drawn.titles(fig) == ["picture", "truth", *predictions]
     for ax, labels in zip(fig.axes[1:], (mask, *predictions.values())):
-        assert (drawn.pixels(ax) == plots.paint(labels, Dataset.palette, Dataset.ignore_index)).all()
+        assert (drawn.pixels(ax) == drawn.painted(labels)).all()
     assert list(drawn.key(fig)) == ["sky", "road"]

@@ -67,8 +67,7 @@ def run(options) -> list:
             build_kernel.cache_clear()
             crf.kernels(image)
 
-        def with_building(row, threads, clock):
-            torch.set_num_threads(threads)
+        def with_building(row, clock):
             if explain(row, ours).profile:
                 building = alone("", build, runs=options.runs, clock=clock)
                 row.profile += f"; of it both lattices are built in {building.ours:.2f} s"
@@ -77,14 +76,14 @@ def run(options) -> list:
         work = f"CRF {WIDTH}×{HEIGHT}, {LABELS} labels, {ITERATIONS} iterations, {name}"
         torch.set_num_threads(1)
         row = compare(f"{work}, CPU time, 1 thread", "C++", ours, theirs, runs=options.runs, goal=1.1, checked=checked)
-        rows.append(with_building(row, 1, time.process_time))
+        rows.append(with_building(row, time.process_time))
         if os.cpu_count() > 1:  # the library has one thread; ours may use two
             torch.set_num_threads(2)
             clock = time.perf_counter
             row = compare(
                 f"{work}, wall time, 2 threads", "C++", ours, theirs, runs=options.runs, goal=1.8, clock=clock
             )
-            rows.append(with_building(row, 2, clock))
+            rows.append(with_building(row, clock))
 
             def forget(crf=crf):  # the appearance lattice of this picture, not the smoothness lattice of its size
                 build_kernel.cache_clear()
