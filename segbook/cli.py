@@ -1,4 +1,4 @@
-"""The command line: ``python -m segbook doctor | run | train | leaderboard | predict | data | editions | version``.
+"""The command line: ``python -m segbook doctor | run | train | leaderboard | predict | export | data | editions | version``.
 
 Each command imports what it needs when it runs, so that training and predicting need neither Jupyter nor matplotlib.
 An error that the user can do something about is one line on stderr: exit code 2 for a wrong command, 1 for a failure.
@@ -243,13 +243,6 @@ def train(options) -> int:
     return full_run.train_all(wish)
 
 
-def _write_text(path: Path, text: str) -> None:
-    from segbook.data.files import replacing
-
-    with replacing(path) as file:
-        file.write(text.encode())
-
-
 # --- leaderboard ------------------------------------------------------------------------------------------------------
 
 
@@ -336,9 +329,11 @@ def _write_csv(path: Path, rows) -> None:
     import csv
     import io
 
+    from segbook.data.files import write_text
+
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    _write_text(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
 # --- export -----------------------------------------------------------------------------------------------------------
@@ -403,13 +398,14 @@ def _check_folder(options) -> int:
 def _write_sample(options) -> int:
     """A few Street scenes in the layout of the ``folder`` data set: image/, label/ and classes.txt."""
     from segbook.course.chapters import ROOT
+    from segbook.data.files import write_text
 
     out = options.out or ROOT / "data" / "sample"
     scenes = segbook.data.load("street", "train", count=options.count)
     for name, (image, mask) in zip(scenes.names(), (scenes[i] for i in range(len(scenes)))):
         _write_png(out / "image" / f"{name}.png", image.permute(1, 2, 0).numpy())
         _write_png(out / "label" / f"{name}.png", mask.byte().numpy(), scenes.palette)
-    _write_text(out / "classes.txt", "\n".join([*scenes.classes, "void"]) + "\n")
+    write_text(out / "classes.txt", "\n".join([*scenes.classes, "void"]) + "\n")
     print(f"{len(scenes)} scenes in {out}")
     return 0
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from segbook import parallel
 from segbook.data.augment import Augment, normalize
+from segbook.data.files import written_aside
 from segbook.layers import center_crop
 from segbook.losses import cross_entropy, median_frequency_weights
 from segbook.metrics import ConfusionMatrix
@@ -393,13 +394,8 @@ class Checkpoint:
             "optimizer": optimizer.state_dict(),
             "history": asdict(history),
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
-        try:
+        with written_aside(self.path) as partial:
             torch.save(state, partial)
-            os.replace(partial, self.path)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def fingerprint(model: nn.Module, train, recipe: Recipe, loss: Callable | None) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -525,6 +526,14 @@ def test_replacing_keeps_the_old_file_when_writing_fails(tmp_path):
         file.write(b"new")
         raise RuntimeError
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask for reading")
+def test_replacing_leaves_it_to_the_system_who_may_read(tmp_path):
+    usual, replaced = tmp_path / "usual", tmp_path / "replaced"
+    usual.touch()
+    files.write_text(replaced, "标签\n")
+    assert replaced.read_bytes() == "标签\n".encode() and replaced.stat().st_mode == usual.stat().st_mode
 
 
 # ----------------------------------------------------------------------------------------------------------- real data

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from segbook.course import glossary, notes_map, times
 from segbook.course.chapters import written
-from segbook.course.runner import write
+from segbook.data.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- times: made by tools/pages.py -->", "<!-- end of times -->"
@@ -148,9 +148,9 @@ def main() -> int:
     try:
         if options.runs:
             times.STORED.parent.mkdir(exist_ok=True)
-            write(times.STORED, json.dumps(times.measure(options.runs), indent=1, ensure_ascii=False) + "\n")
+            write_text(times.STORED, json.dumps(times.measure(options.runs), indent=1, ensure_ascii=False) + "\n")
         for path, text in pages().items():
-            write(path, text)
+            write_text(path, text)
             print(path.relative_to(ROOT))
     except (OSError, ValueError) as error:
         print(f"pages: {error}", file=sys.stderr)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from segbook.course.saved import ModelCard
 from segbook.data.augment import normalize
+from segbook.data.files import written_aside
 
 TORCHSCRIPT = (".ts", ".torchscript", ".pt")
 #: Largest difference of a logit that the check allows, as a share of the largest logit (or of 1). TorchScript gives 0 on
@@ -56,9 +57,7 @@ def export_model(model: nn.Module, card: ModelCard, path: str | os.PathLike) -> 
     # A trace records one run: only another size shows whether it recorded a rule or a number.
     sizes = ((height, width), (height + 32, width + 48))
     example = _pictures(sizes[0])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
+    with written_aside(path) as partial:
         answer = (_onnx if path.suffix == ".onnx" else _torchscript)(net, example, card, partial)
         differences = {}
         for size in sizes:
@@ -72,9 +71,6 @@ def export_model(model: nn.Module, card: ModelCard, path: str | os.PathLike) -> 
             differences[size] = float((got - expected).detach().abs().max())
             if not differences[size] <= TOLERANCE * max(1.0, float(expected.abs().max())):
                 raise ValueError(f"the exported {card.model} differs by {differences[size]:.3g} at {size[0]}x{size[1]}")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return differences
 
 

@@ -22,7 +22,7 @@ from segbook.course import leaderboard
 from segbook.course.chapters import ROOT
 from segbook.course.saved import ModelCard, save_model
 from segbook.course.session import Run, runs_folder, setup
-from segbook.data.files import replacing
+from segbook.data.files import write_text
 from segbook.training import History, Recipe, Scores, default_device
 
 #: ``--model all`` trains these, in the order of the course.
@@ -110,8 +110,7 @@ def train_one(wish: Wish) -> int:
     if place := results_file(wish, session, changed):
         written.append(place)
     for path in written:
-        with replacing(path) as file:
-            file.write(text.encode())
+        write_text(path, text)
     for split, of in scores.items():
         accuracy = f"pixel accuracy {of.pixel_accuracy:.3f}"
         print(f"{split} mIoU {of.mean_iou:.3f}, {accuracy} ({len(of.per_image)} images)")

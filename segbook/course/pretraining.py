@@ -4,7 +4,6 @@ The paper of FCN, like those of DeepLab, starts from a classifier that has seen 
 offline, so its nets on VGG-16 start from a classifier of its own where they need one.
 """
 
-import os
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from torch.nn import functional as F
 
 from segbook.backbones import VGG16
 from segbook.data.augment import normalize
+from segbook.data.files import written_aside
 
 SIDE = 32  # of a crop, in pixels: VGG-16 makes one cell of it
 
@@ -86,13 +86,8 @@ def _learnt(net: nn.Module, path: Path, crops: Tensor, names: Tensor, epochs: in
         net.load_state_dict(torch.load(path, map_location=next(net.parameters()).device, weights_only=True))
         return net.eval()
     learn_names(net, crops, names, epochs, learning_rate=1e-2, seed=seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
+    with written_aside(path) as partial:
         torch.save(net.state_dict(), partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return net
 
 

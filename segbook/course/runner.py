@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from segbook.data.files import write_text
 from segbook.progress import progress
 
 #: Seconds a chapter gets to stop its kernel after Ctrl-C before it is killed.
@@ -120,9 +121,9 @@ def execute(job: Job, started=lambda: None, finished=lambda: None) -> Record:
     record.seconds = time.perf_counter() - begin
     without_widgets(notebook)
     record.thumbnail = thumbnail(notebook)
-    write(out / path.name, nbformat.writes(notebook))
-    write(out / f"{path.stem}.html", page(notebook, path.stem))
-    write(out / f"{path.stem}.json", json.dumps(asdict(record)))
+    write_text(out / path.name, nbformat.writes(notebook))
+    write_text(out / f"{path.stem}.html", page(notebook, path.stem))
+    write_text(out / f"{path.stem}.json", json.dumps(asdict(record)))
     return record
 
 
@@ -181,16 +182,6 @@ def thumbnail(notebook, width: int = 480) -> str:
     buffer = io.BytesIO()
     best.quantize(128).save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and rename it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _child() -> int:
@@ -310,7 +301,7 @@ class _Process:
             self.log.seek(0)
             tail = self.log.read().decode(errors="replace")[-2000:]
             lost = Record(self.file, self.job.title, "failed", error=f"its process ended with code {code}\n{tail}")
-            write(Path(self.job.out) / f"{self.file}.json", json.dumps(asdict(lost)))
+            write_text(Path(self.job.out) / f"{self.file}.json", json.dumps(asdict(lost)))
             self.events.put((self.file, {"event": "done", "record": asdict(lost)}))
         self.log.close()
 
@@ -382,7 +373,7 @@ def write_index(out: Path) -> Path | None:
     outcome = f"{failed} failed" if failed else "all passed"
     number = f"{len(records)} chapter{'s' if len(records) > 1 else ''}"
     index = out / "index.html"
-    write(
+    write_text(
         index,
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>segbook: {html.escape(out.name)}'

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from segbook import models
+from segbook.data.files import written_aside
 
 FORMAT = "segbook model 1"
 
@@ -44,15 +45,9 @@ def save_model(path: str | os.PathLike, model: nn.Module, card: ModelCard) -> No
         raise ValueError(
             f"the card ({card.model}, width {card.width:g}, {card.options}) is not this model's: {different}"
         )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    with written_aside(Path(path)) as partial:
         torch.save({"format": FORMAT, "card": asdict(card), "state": state}, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def different_weights(described: dict, found: dict) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from segbook.data.cells import _direction, _ramp, _smooth, _squared
-from segbook.data.files import replacing
+from segbook.data.files import replacing, write_text
 
 CLASSES = ("field", "wood", "water", "road", "house")
 FIELD, WOOD, WATER, ROAD, HOUSE = range(5)
@@ -63,8 +63,7 @@ def write_folder(folder: Path, sites: int = 20, frames: int = 4, seed: int = 0, 
                 with replacing(Path(folder) / kind / f"{names[-1]}.png") as file:
                     Image.fromarray(pixels).save(file, "PNG")
     lines = [f"{r} {g} {b} {name}\n" for (r, g, b), name in zip(PALETTE.tolist(), CLASSES)]
-    with replacing(Path(folder) / "classes.txt") as file:
-        file.write(("# red green blue name\n" + "".join(lines)).encode())
+    write_text(Path(folder) / "classes.txt", "# red green blue name\n" + "".join(lines))
     return names
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from segbook.data.files import BadData, DataNotFound, data_root, replacing
+from segbook.data.files import BadData, DataNotFound, data_root, write_text
 from segbook.progress import progress
 
 _CHUNK = 1 << 18
@@ -146,8 +146,7 @@ class _Part:
         tag = reply.headers.get("ETag", "")
         version = tag if tag.startswith('"') else reply.headers.get("Last-Modified")
         self.known = {"url": self.url, "version": version, "length": length}
-        with replacing(self.note) as file:
-            file.write(json.dumps(self.known).encode())
+        write_text(self.note, json.dumps(self.known))
 
     def _receive(self, reply, have: int, length: int | None) -> None:
         bar = progress(

@@ -3,8 +3,8 @@
 import contextlib
 import os
 import re
+import secrets
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,20 +56,32 @@ def cache_root() -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: Path):
-    """Open a temporary file beside ``path`` and rename it to ``path`` at the end: readers see the whole file or none.
+def written_aside(path: Path):
+    """Give another name beside ``path``; the file written there is renamed to ``path`` at the end.
 
-    Yields a binary file object. If the block raises, the temporary file is removed and ``path`` stays as it was.
+    So readers, and a run that was killed, see the whole file or none. If the block raises, what it wrote is removed and
+    ``path`` stays as it was. Who may read the file is left to the system (umask), as with any other new file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(path: Path):
+    """:func:`written_aside` for what is written to an open file: yields a binary file object."""
+    with written_aside(path) as partial, open(partial, "xb") as file:
+        yield file
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as UTF-8 with plain line ends, under another name first."""
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def natural_order(name: str) -> list:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from segbook.data.files import BadData, replacing, some
+from segbook.data.files import BadData, some, write_text
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 
@@ -61,8 +61,7 @@ def write_splits(path: Path, parts: dict[str, list[str]]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", "split"])
     writer.writerows([name, part] for part, names in parts.items() for name in names)
-    with replacing(Path(path)) as file:
-        file.write(text.getvalue().encode())
+    write_text(Path(path), text.getvalue())
 
 
 def read_splits(path: Path) -> dict[str, list[str]]:
