@@ -86,6 +86,11 @@ def figure(width: float = 7.0, height: float = 3.6) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
+def row_of_axes(fig: Figure, count: int, **options) -> np.ndarray:
+    """``count`` axes side by side in ``fig``, always an array [count], also for one; options as for ``Figure.subplots``."""
+    return fig.subplots(1, count, squeeze=False, **options)[0]
+
+
 # ---------------------------------------------------------------------------------------------------- showing
 
 

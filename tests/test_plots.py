@@ -132,6 +132,13 @@ def test_figures_do_not_pile_up():
     assert plt.get_fignums() == []
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_row_of_axes_is_an_array_for_one_panel_too(count):
+    fig = plots.figure()
+    axes = plots.row_of_axes(fig, count, sharey=True)
+    assert axes.shape == (count,) and list(axes) == fig.axes
+
+
 def test_show_source_displays_markdown_and_bare_source(notebook):
     output = notebook(sb.show_source, plots.measured)
     assert output.data["text/plain"].startswith("def measured(") and output.data["text/plain"].endswith('{unit}"')

@@ -360,7 +360,7 @@ def matrices(matrix, input_size, output_size) -> Figure:
 def overlaps(settings=((3, 2), (4, 2)), cells=5) -> Figure:
     """In one dimension: the stamps of a transposed convolution, and how many of them meet at each output cell."""
     fig = plots.figure(9.0, 2.7)
-    for ax, (kernel_size, stride) in zip(fig.subplots(1, len(settings)), settings):
+    for ax, (kernel_size, stride) in zip(plots.row_of_axes(fig, len(settings)), settings):
         size = (cells - 1) * stride + kernel_size
         count = np.zeros(size, dtype=int)
         for cell in range(cells):
@@ -547,7 +547,7 @@ def lost_places(image, mask, palette, strides=(8, 16, 32)) -> Figure:
     fig = plots.figure(9.0, 1.65)
     maps = [mask, *(majority(mask, stride) for stride in strides)]
     titles = ["image", "labels", *(f"stride {s}: {m.shape[0]}×{m.shape[1]}" for s, m in zip(strides, maps[1:]))]
-    axes = fig.subplots(1, len(titles))
+    axes = plots.row_of_axes(fig, len(titles))
     for ax, picture, title in zip(axes, [image, *(palette[m] for m in maps)], titles):
         ax.imshow(picture, extent=(0, mask.shape[1], mask.shape[0], 0))
         ax.set(xticks=[], yticks=[])

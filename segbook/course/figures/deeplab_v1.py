@@ -80,7 +80,7 @@ def _grid(ax, rows, columns) -> None:
 def fields_of_view(variants: dict, side: int = 41) -> Figure:
     """Where the taps of each fc6 lie on a map of ``side`` × ``side`` cells. ``variants``: name → (kernel, rate, maps)."""
     fig = plots.figure(10, 3.3)
-    axes = fig.subplots(1, len(variants))
+    axes = plots.row_of_axes(fig, len(variants))
     for ax, (name, (kernel, rate, _)) in zip(axes, variants.items()):
         places = side // 2 + rate * (np.arange(kernel) - (kernel - 1) / 2)
         ax.scatter(*np.meshgrid(places, places), s=20, color=plots.CYCLE[0], zorder=3)

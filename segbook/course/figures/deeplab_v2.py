@@ -40,7 +40,7 @@ def disk_predictions(seen, truth, predictions: dict) -> Figure:
     """One row: what the net sees, the truth, and the labels that each head gives, with the rates above."""
     maps = {"what the net sees": None, "truth": truth, **predictions}
     fig = plots.figure(10, 10 / len(maps) + 0.75)
-    for ax, (title, labels) in zip(fig.subplots(1, len(maps)), maps.items()):
+    for ax, (title, labels) in zip(plots.row_of_axes(fig, len(maps)), maps.items()):
         if labels is None:
             ax.imshow(seen, cmap="gray", vmin=0, vmax=1.4)
         else:

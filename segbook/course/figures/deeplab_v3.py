@@ -30,7 +30,7 @@ def tap_counts(maps: dict) -> Figure:
     """Small maps ``{title: counts [h, w]}`` as tables of numbers, tinted by the number."""
     height, width = np.shape(next(iter(maps.values())))
     fig = plots.figure(9, 9 / len(maps) * height / width + 0.45)
-    axes = fig.subplots(1, len(maps))
+    axes = plots.row_of_axes(fig, len(maps))
     fig.draw_without_rendering()
     for ax, (title, counts) in zip(axes, maps.items()):
         counts = np.asarray(counts).astype(int)
@@ -129,7 +129,7 @@ def kernel_in_words(rate: int, height: int, width: int, kernel_at: str) -> str:
 def footprints(maps: dict, label: str = "ways from a cell to the middle (dark: many, white: none)") -> Figure:
     """Square maps ``{title: counts}`` side by side; white is "never looked at"."""
     fig = plots.figure(2.35 * len(maps), 2.9)
-    for ax, (title, counts) in zip(fig.subplots(1, len(maps), squeeze=False)[0], maps.items()):
+    for ax, (title, counts) in zip(plots.row_of_axes(fig, len(maps)), maps.items()):
         counts = np.asarray(counts, dtype=float)
         ax.imshow(np.where(counts > 0, counts, np.nan), cmap="viridis_r")
         middle = counts.shape[0] // 2

@@ -166,7 +166,7 @@ def by_class(ours, ceilings, classes, which) -> Figure:
     """IoU of the classes ``which`` against the stride: ``ours`` {stride: [seeds, K]}, ``ceilings`` {stride: [K]}."""
     strides = sorted(ours, reverse=True)
     fig = plots.figure(9.0, 2.7)
-    for ax, name in zip(fig.subplots(1, len(which), sharey=True), which):
+    for ax, name in zip(plots.row_of_axes(fig, len(which), sharey=True), which):
         k = list(classes).index(name)
         places = np.arange(len(strides))
         ax.plot(
@@ -207,7 +207,8 @@ def fused(dataset, picture, truth, labels, score: float, chosen) -> Figure:
         ax = fig.add_axes((0.005 + 0.333 * column, 0.175, 0.325, 0.675))
         ax.imshow(cell, interpolation="nearest")
         plots._bare(ax, name)
-    plots.legend(fig, dataset.classes, dataset.palette, loc="lower center", ncols=6)
+    shown = [np.arange(len(dataset.classes)), truth]  # all classes, so that the legend stays as it is; void where it is
+    plots.legend(fig, dataset.classes, dataset.palette, shown, loc="lower center", ncols=6)
     return fig
 
 

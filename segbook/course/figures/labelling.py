@@ -11,7 +11,20 @@ from torch import Tensor
 
 from segbook.data import Augment
 from segbook.data.classes import DRIVING_CLASSES, DRIVING_PALETTE
-from segbook.plots import CYCLE, INK, PALE, error_map, figure, image, label_map, legend, overlay, paint, picture
+from segbook.plots import (
+    CYCLE,
+    INK,
+    PALE,
+    error_map,
+    figure,
+    image,
+    label_map,
+    legend,
+    overlay,
+    paint,
+    picture,
+    row_of_axes,
+)
 
 #: Pixels of each class in the 367 training pictures of CamVid at 480x360 (SegNet split), void last; counted once from the
 #: label maps that the authors of SegNet distribute. A test counts again where the data is present.
@@ -184,7 +197,7 @@ def shares(columns: dict, classes=DRIVING_CLASSES, palette=DRIVING_PALETTE) -> F
     ``columns``: {title: one share in % a class}.
     """
     fig = figure(9.0, 3.6)
-    for ax, (title, values) in zip(fig.subplots(1, len(columns), sharex=True, sharey=True), columns.items()):
+    for ax, (title, values) in zip(row_of_axes(fig, len(columns), sharex=True, sharey=True), columns.items()):
         values = np.asarray(values, dtype=float)
         ax.barh(range(len(classes)), values, color=palette[: len(classes)] / 255, edgecolor="#7A7A7A", linewidth=0.6)
         for row, value in enumerate(values):
@@ -318,7 +331,7 @@ def _explored(photo, mask, dataset, mirror, zoom, brightness, saturation, sample
 def moved_borders(images, masks, titles) -> Figure:
     """Draw pictures with the borders of their label maps in them."""
     fig = figure(8.0, 2.45)
-    for ax, photo, mask, title in zip(fig.subplots(1, len(images)), images, masks, titles):
+    for ax, photo, mask, title in zip(row_of_axes(fig, len(images)), images, masks, titles):
         image(ax, outlined(photo, mask), title)
     return fig
 
@@ -329,7 +342,7 @@ def contrast_maps(maps: dict, reach: int) -> Figure:
     ``maps``: {title: float [2·reach + 1, 2·reach + 1]}, rows are steps down, columns steps to the right.
     """
     fig = figure(7.5, 3.0)
-    axes = fig.subplots(1, len(maps), sharey=True)
+    axes = row_of_axes(fig, len(maps), sharey=True)
     ticks = range(-reach, reach + 1, max(1, reach // 2))
     for ax, (title, values) in zip(axes, maps.items()):
         values = np.asarray(values)
@@ -395,7 +408,7 @@ def location(prior, frequency: dict, dataset) -> Figure:
 def real_pictures(dataset, indices) -> Figure:
     """Draw pictures of a data set with their labels laid over them."""
     fig = figure(9.0, 2.9)
-    for ax, index in zip(fig.subplots(1, len(indices)), indices):
+    for ax, index in zip(row_of_axes(fig, len(indices)), indices):
         photo, mask = dataset[index]
         image(ax, overlay(photo, mask, dataset.palette, ignore_index=dataset.ignore_index), dataset.names()[index])
     legend(fig, dataset.classes, dataset.palette)

@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from segbook.plots import CYCLE, INK, PALE, figure, paint, picture
+from segbook.plots import CYCLE, INK, PALE, figure, paint, picture, row_of_axes
 
 TRAIN, VALIDATION, TEST = CYCLE[:3]
 TRUTH = "#5A5A5A"
@@ -57,7 +57,7 @@ def roads(x, y, curves, *, validation=None, truth=None) -> Figure:
     ``truth``: (grid, values) of the real road.
     """
     fig = figure(9.0, 3.0)
-    for ax, (title, (grid, values)) in zip(fig.subplots(1, len(curves), sharey=True), curves.items()):
+    for ax, (title, (grid, values)) in zip(row_of_axes(fig, len(curves), sharey=True), curves.items()):
         if truth is not None:
             ax.plot(*truth, "--", color=TRUTH, lw=1.2, label="true road")
         ax.plot(grid, values, color=CURVE, label="fitted")
@@ -336,7 +336,7 @@ def scores(rows, chance=0.5) -> Figure:
 
 def four_points(points, labels, first_weight, second_weight, intercept) -> Figure:
     """Draw the four points [4, 2] of exclusive or over the probability that a logistic regression gives to label 1."""
-    fig = figure(5.6, 3.6)
+    fig = figure(4.6, 3.6)
     ax = fig.add_subplot()
     first, second = np.meshgrid(np.linspace(-0.5, 1.5, 60), np.linspace(-0.5, 1.5, 60))
     probability = 1 / (1 + np.exp(-(first_weight * first + second_weight * second + intercept)))

@@ -44,7 +44,7 @@ def decision_regions(nets: dict, x, y, creases: str | None = None):
     low, high = x.min(0).values - 0.35, x.max(0).values + 0.35
     horizontal, vertical = torch.linspace(low[0], high[0], 160), torch.linspace(low[1], high[1], 120)
     grid = torch.cartesian_prod(vertical, horizontal).flip(1)
-    for axes, (title, net) in zip(fig.subplots(1, len(nets), squeeze=False)[0], nets.items()):
+    for axes, (title, net) in zip(plots.row_of_axes(fig, len(nets)), nets.items()):
         with torch.no_grad():
             side = net(grid).argmax(1).reshape(120, 160)
             axes.pcolormesh(horizontal, vertical, side, cmap=_SIDES, vmin=0, vmax=1, rasterized=True)
@@ -65,7 +65,7 @@ def decision_regions(nets: dict, x, y, creases: str | None = None):
 def folds(x, curves: dict):
     """One panel a curve over the unit interval; ``curves``: title → values like ``x``."""
     fig = plots.figure(9.0, 2.3)
-    for axes, (title, values) in zip(fig.subplots(1, len(curves), sharey=True), curves.items()):
+    for axes, (title, values) in zip(plots.row_of_axes(fig, len(curves), sharey=True), curves.items()):
         axes.plot(_array(x), _array(values), linewidth=1.5)
         axes.set(title=title, xlabel="input $x$", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     fig.axes[0].set_ylabel("output")
@@ -160,7 +160,7 @@ def gradients_by_layer(norms: dict):
     """
     names = list(dict.fromkeys(name for name, _ in norms))
     fig = plots.figure(9.0, 3.3)
-    for axes, name in zip(fig.subplots(1, len(names), sharey=True), names):
+    for axes, name in zip(plots.row_of_axes(fig, len(names), sharey=True), names):
         for number, (initialisation, style) in enumerate(zip(("naive", "Xavier", "He"), ("o-", "s--", "^:"))):
             values = np.asarray(norms[name, initialisation])
             layers = np.arange(1, values.shape[1] + 1)
@@ -243,7 +243,7 @@ def valley(loss, paths: dict):
     horizontal, vertical = torch.linspace(-4.6, 2.0, 150), torch.linspace(-2.6, 2.6, 120)
     grid = torch.stack(torch.meshgrid(horizontal, vertical, indexing="xy"), -1)
     heights = loss(grid)
-    for axes, (title, path) in zip(fig.subplots(1, len(paths), sharey=True), paths.items()):
+    for axes, (title, path) in zip(plots.row_of_axes(fig, len(paths), sharey=True), paths.items()):
         axes.contour(horizontal, vertical, heights, levels=np.geomspace(0.05, 80, 9), colors="#B5B5B5", linewidths=0.8)
         axes.plot(*_array(path).T, ".-", color=plots.CYCLE[0], linewidth=1.1, markersize=4)
         axes.plot(0, 0, "*", color=plots.CYCLE[1], markersize=12, linestyle="none", label="lowest point")

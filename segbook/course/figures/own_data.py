@@ -81,7 +81,7 @@ def splits(ways: dict) -> Figure:
     fig = plots.figure(9.6, 2.5)
     from segbook.data.splits import group_of
 
-    for ax, (title, parts) in zip(np.atleast_1d(fig.subplots(1, len(ways))), ways.items()):
+    for ax, (title, parts) in zip(plots.row_of_axes(fig, len(ways)), ways.items()):
         groups = sorted({group_of(name) for names in parts.values() for name in names})
         for part, names in parts.items():
             for name in names:
@@ -154,7 +154,7 @@ def worst(images, masks, predictions, per_image, names, *, dataset, count=3) -> 
 def areas(truth, counted, classes) -> Figure:
     """Share of the land by class, as it is and as the net counts it: a dot a picture, ``truth`` and ``counted`` [N, K]."""
     fig = plots.figure(10, 2.5)
-    for ax, name, true, found in zip(fig.subplots(1, len(classes)), classes, 100 * truth.T, 100 * counted.T):
+    for ax, name, true, found in zip(plots.row_of_axes(fig, len(classes)), classes, 100 * truth.T, 100 * counted.T):
         limit = 1.08 * max(true.max(), found.max(), 1)
         ax.plot([0, limit], [0, limit], color=plots.CYCLE[6], linewidth=1, linestyle=(0, (4, 3)))
         ax.plot(true, found, "o", color=plots.CYCLE[0], markersize=4.5, alpha=0.8)

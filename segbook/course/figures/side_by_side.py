@@ -168,9 +168,7 @@ def against_cost(scores: dict, costs: dict, measure: str = "mIoU, %") -> Figure:
     fig = plots.figure(10, 3.9)
     names = list(scores)
     mean = [100 * float(np.mean(scores[name])) for name in names]
-    for column, (ax, (label, cost)) in enumerate(
-        zip(np.atleast_1d(fig.subplots(1, len(costs), sharey=True)), costs.items())
-    ):
+    for column, (ax, (label, cost)) in enumerate(zip(plots.row_of_axes(fig, len(costs), sharey=True), costs.items())):
         x = [cost[name] for name in names]
         best = front(x, mean)
         ax.step(

@@ -130,7 +130,7 @@ def u_shape(size: int, levels: int = 4) -> Figure:
 
 def crop_and_join(large, small) -> Figure:
     """A 6 x 6 map with the part that is kept, and the 4 x 4 map it is joined to."""
-    fig = plots.figure(6.4, 3.2)
+    fig = plots.figure(5.8, 3.8)  # so high that the width binds: cells of one size in both maps
     axes = fig.subplots(1, 2, width_ratios=[6, 4])
     edge = (len(large) - len(small)) // 2
     kept = [(r, c) for r in range(edge, len(large) - edge) for c in range(edge, len(large) - edge)]
@@ -174,7 +174,7 @@ def differences(maps, titles) -> Figure:
     # Where nothing differs, the scale still needs a top above its foot.
     scale = LogNorm(1e-5, max(1e-4, *(float(values.max()) for values in maps)))
     fig = plots.figure(9, 3.0)
-    for ax, values, title in zip(fig.subplots(1, len(maps)), maps, titles):
+    for ax, values, title in zip(plots.row_of_axes(fig, len(maps)), maps, titles):
         drawn = ax.imshow(np.maximum(values, 1e-5), cmap="magma", norm=scale, interpolation="nearest")
         plots._bare(ax)
         ax.set_title(title, size=10)
