@@ -54,6 +54,11 @@ def _is_expected(error: Exception) -> bool:
 def _one_line(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed; this command needs it: pip install -r requirements.txt"
+    if isinstance(error, FileExistsError | NotADirectoryError) and error.filename:  # raised by the system, not by us
+        path = next((p for p in (Path(error.filename), *Path(error.filename).parents) if p.exists()), error.filename)
+        return f"{path} is a file, and a folder is needed there; choose another name"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     return text or type(error).__name__
 
@@ -171,10 +176,12 @@ def _apply_run_options(options) -> None:
     """Check profile and data set, and let the options win over the environment variables of the same meaning."""
     from segbook.course import profiles
 
-    if options.profile:
-        os.environ["SEGBOOK_PROFILE"] = _require("profile", options.profile, profiles.PROFILES)
-    if options.dataset:
-        os.environ["SEGBOOK_DATASET"] = _require("data set", options.dataset, segbook.data.NAMES)
+    for variable, option, kind, choices in (
+        ("SEGBOOK_PROFILE", options.profile, "profile", profiles.PROFILES),
+        ("SEGBOOK_DATASET", options.dataset, "data set", segbook.data.NAMES),
+    ):
+        if chosen := option or os.environ.get(variable):
+            os.environ[variable] = _require(kind if option else f"{kind} (from {variable})", chosen, choices)
 
 
 # --- doctor, run, editions, version -----------------------------------------------------------------------------------
@@ -265,6 +272,8 @@ def predict(options) -> int:
     from segbook.data.files import IMAGE_SUFFIXES, BadData, read_image
 
     model, card = load_model(options.model)
+    if options.images.is_file():
+        raise NotADirectoryError(f"{options.images} is a file; name the folder that it lies in")
     if not options.images.is_dir():
         raise FileNotFoundError(f"there is no folder {options.images}")
     paths = sorted(p for p in options.images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())

@@ -356,18 +356,11 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return History()
         remedy = "Delete it to train anew, or choose another checkpoint name"
-        with self.path.open("rb") as file:
-            try:
-                # A checkpoint is a zip archive; PyTorch does not compare its checksums, so a flipped bit would go unseen.
-                if ZipFile(file).testzip() is not None:
-                    raise BadZipFile("checksum")
-                file.seek(0)
-                # weights_only: nothing but tensors and plain values is read, no code from the file is run.
-                saved = torch.load(file, map_location="cpu", weights_only=True)
-                known = isinstance(saved, dict) and saved["format"] == self.FORMAT
-            except Exception as error:  # what a damaged file makes the readers raise is not laid down anywhere
-                raise CheckpointError(f"{self.path} is damaged or is no checkpoint of this course. {remedy}") from error
-        if not known:
+        try:
+            saved = load_saved(self.path, "checkpoint")
+        except ValueError as error:
+            raise CheckpointError(f"{error}. {remedy}") from error
+        if saved["format"] != self.FORMAT:
             raise CheckpointError(f"{self.path} is no checkpoint of this version of the course. {remedy}")
         differences = different(saved["fingerprint"], self.fingerprint)
         if differences:
@@ -396,6 +389,28 @@ class Checkpoint:
         }
         with written_aside(self.path) as partial:
             torch.save(state, partial)
+
+
+def load_saved(path: Path, kind: str) -> dict:
+    """The dict with a "format" that ``torch.save`` has written to ``path``, on the CPU.
+
+    Only tensors and plain values are read, no code in the file is run. Raises ValueError for a file that is damaged or
+    something else, naming it and the ``kind`` that was expected, and OSError when it cannot be opened.
+    """
+    with path.open("rb") as file:
+        try:
+            # The file is a zip archive; PyTorch does not compare its checksums, so a flipped bit would go unseen.
+            if ZipFile(file).testzip() is not None:
+                raise BadZipFile("checksum")
+            file.seek(0)
+            saved = torch.load(file, map_location="cpu", weights_only=True)
+            if "format" not in saved:
+                raise KeyError("format")
+        except MemoryError:
+            raise
+        except Exception as error:  # what a damaged file makes the readers raise is not laid down anywhere
+            raise ValueError(f"{path} is damaged or is no {kind} of this course") from error
+    return saved
 
 
 def fingerprint(model: nn.Module, train, recipe: Recipe, loss: Callable | None) -> dict[str, str]:

@@ -158,6 +158,32 @@ def test_predict_refuses_what_is_no_model(model, tmp_path, capsys):
     assert "there is no folder" in fails(capsys, "predict", model, tmp_path / "gone", *out)
     (tmp_path / "empty").mkdir()
     assert "holds no image" in fails(capsys, "predict", model, tmp_path / "empty", *out)
+    assert "a.png is a file; name the folder" in fails(capsys, "predict", model, images / "a.png", *out)
+    assert f"the model in it is {model}" in fails(capsys, "predict", model.parent, images, *out)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:5000], lambda data: data[:3000] + b"?" + data[3001:]])
+def test_predict_names_a_model_that_was_cut_short_or_changed(model, tmp_path, capsys, damage):
+    images, damaged = pictures(tmp_path / "images", "a.png"), tmp_path / "damaged.pt"
+    damaged.write_bytes(damage(model.read_bytes()))
+    assert "damaged.pt is damaged" in fails(capsys, "predict", damaged, images, "--out", tmp_path / "out")
+
+
+def test_a_file_where_a_folder_is_needed_is_named(model, tmp_path, capsys):
+    images, file = pictures(tmp_path / "images", "a.png"), tmp_path / "file"
+    file.touch()
+    for command in (["run", "5"], ["predict", model, images], ["data", "sample"]):
+        for out in (file, file / "inside"):
+            message = fails(capsys, *command, "--out", out)
+            assert f"{file} is a file" in message and "Errno" not in message
+
+
+@pytest.mark.parametrize("variable, word", [("SEGBOOK_PROFILE", "profile"), ("SEGBOOK_DATASET", "data set")])
+def test_run_refuses_unknown_names_in_the_environment_before_it_starts(variable, word, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(variable, "nope")
+    message = fails(capsys, "run", "5", "--out", tmp_path / "out", code=2)
+    assert f"there is no {word} (from {variable}) 'nope'; choose one of" in message
+    assert not (tmp_path / "out").exists()
 
 
 # --- data, doctor, usage ----------------------------------------------------------------------------------------------

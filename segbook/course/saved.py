@@ -9,6 +9,7 @@ from torch import nn
 
 from segbook import models
 from segbook.data.files import written_aside
+from segbook.training import load_saved
 
 FORMAT = "segbook model 1"
 
@@ -65,18 +66,21 @@ def load_model(path: str | os.PathLike) -> tuple[nn.Module, ModelCard]:
     Only tensors and plain values are read, no code in the file is run. Raises FileNotFoundError, and ValueError for a
     file that is damaged or something else, or that was saved before the options of a net were kept and needs them.
     """
-    path = Path(path)
+    path, remedy = Path(path), "`segbook train` writes model.pt"
+    if (path / "model.pt").is_file():
+        raise IsADirectoryError(f"{path} is a folder; the model in it is {path / 'model.pt'}")
     if not path.is_file():
         raise FileNotFoundError(f"there is no model file {path}")
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        card = ModelCard(**saved["card"]) if saved["format"] == FORMAT else None
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # whatever the pickle, zip and tensor readers raise on a foreign file
-        raise ValueError(f"{path} is damaged or is no model of this course; `segbook train` writes model.pt") from error
-    if card is None:
-        raise ValueError(f"{path} is {saved['format']!r}, not {FORMAT!r}; `segbook train` writes model.pt")
+        saved = load_saved(path, "model")
+    except ValueError as error:
+        raise ValueError(f"{error}; {remedy}") from error
+    if saved["format"] != FORMAT:
+        raise ValueError(f"{path} is {saved['format']!r}, not {FORMAT!r}; {remedy}")
+    try:
+        card = ModelCard(**saved["card"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged or is no model of this course; {remedy}") from error
     try:
         model = card.build()
     except (ValueError, TypeError) as error:

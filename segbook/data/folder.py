@@ -91,7 +91,10 @@ def read(split: str, folder: Path, size: tuple[int, int] | None) -> Segmentation
 def layout(folder: Path) -> Layout:
     """Find the pictures and the labels. Raises ``DataNotFound`` with what is there instead."""
     if not folder.is_dir():
-        raise DataNotFound(f"there is no folder {folder}; pass root= with the folder that holds your pictures")
+        raise DataNotFound(
+            f"there is no folder {folder}; put your pictures and label maps there (data/README.md shows how), or name "
+            f"another place with root= or SEGBOOK_DATA"
+        )
     for images, labels in _ONE_SET:
         if (folder / images).is_dir() and (folder / labels).is_dir():
             return Layout([("", folder / images, folder / labels)], _suffixes(folder / labels))
