@@ -40,17 +40,22 @@ their claims this table says where you run it, and what the course says instead 
 BENCHMARKS = """# How fast
 
 Our code beside well-kept libraries that do the same: in one process, in turns, medians. `make bench` measures it. Results
-are compared before the clock runs. A ratio is their time over ours: above 1, ours is faster. Made by `tools/pages.py`
-from `results/bench-*.json`.
+are compared before the clock runs. A ratio is their time over ours: above 1, ours is faster. A goal is the least ratio,
+or the most seconds or gigabytes, that we set ourselves. Made by `tools/pages.py` from `results/bench-*.json`.
+
+*smp* is segmentation-models-pytorch, *C++* the CRF of its authors (package pydensecrf2), *MAC* one multiplication with its
+addition. Where a peer's net is another one ("per MAC" in the list below the table), its time is scaled to as many MACs as
+ours needs; the profiles show what was measured. A row of the CRF names weight / σ of place / σ of colour of the appearance
+kernel + weight / σ of place of the smoothness kernel.
 
 A goal that was missed stays in the table, with the place where the time goes by PyTorch's profiler. What these profiles say:
 
 - **1×1 convolution without oneDNN.** On one thread and below 16 pictures PyTorch runs 1×1 convolutions through another
-  routine, which likes the usual layout better than ours, channels last. DeepLab v3+ pays for it; on all cores, hardly.
+  routine, which likes the usual layout better than ours, channels last (all channels of a pixel side by side in memory).
+  DeepLab v3+ pays for it; on all cores, hardly.
 - **FCN-8s against another net.** No peer has FCN-8s. Against torchvision's FCN, on ResNet-50, we compare by the
   multiplication, and our four times as many weights count: the gradient of fc6 alone is 400 MB, laid out anew at every
-  step (copies).
-  FCN-8s built from torchvision's VGG-16 has the same weights as ours, and there nearly every row reaches its goal.
+  step (copies). FCN-8s built from torchvision's VGG-16 has the same weights as ours, and there nearly every row reaches its goal.
 - **U-Net** has no equal among the peers either: compared by the multiplication, with a net of 18 million weights.
 - **An epoch.** Both sides train the same net, and that is most of the time; reading and augmenting are a small part even of
   the documented loop. In narrow nets batch norm is slower channels last, convolution faster; the sum is in our favour.
@@ -70,6 +75,12 @@ TOPICS = {
 }
 
 
+def ratio(row: dict) -> str:
+    """The ratio with two digits, or with three where two would look like the goal that it missed."""
+    missed = row["goal"] is not None and not row["reached"]
+    return f"{row['ratio']:.3f}" if missed and round(row["ratio"], 2) >= row["goal"] else f"{row['ratio']:.2f}"
+
+
 def bench_tables(stored: dict) -> str:
     """One machine's results as Markdown: a table for each topic, and the profiles of the goals that were missed."""
     parts = [f"\n## {stored['machine']}, PyTorch {stored['torch']}"]
@@ -81,13 +92,15 @@ def bench_tables(stored: dict) -> str:
             alone = row["theirs"] is None
             lines.append(
                 f"| {row['work']} | {row['peer'] or '–'} | {row['ours']:.3g} {row['unit']} | "
-                + ("– | – | " if alone else f"{row['theirs']:.3g} {row['unit']} | {row['ratio']:.2f} | ")
+                + ("– | – | " if alone else f"{row['theirs']:.3g} {row['unit']} | {ratio(row)} | ")
                 + ("– | " if row["goal"] is None else f"{'≤' if alone else '≥'} {row['goal']:g} | ")
                 + {None: "", True: "met", False: "**missed**"}[row["reached"]]
                 + " |"
             )
         profiles = [f"- {row['work']}: {row['profile']}." for row in stored[topic] if row.get("profile")]
-        checks = sorted({f"- {row['peer']}: {row['checked']}." for row in stored[topic] if row["checked"]})
+        checks = sorted(
+            {f"- {row['peer'] or row['work']}: {row['checked']}." for row in stored[topic] if row["checked"]}
+        )
         parts += [f"### {title}", "\n".join(lines)]
         if checks:
             parts.append("Compared or alike:\n\n" + "\n".join(checks))
