@@ -6,6 +6,8 @@
 #   JOBS=2               chapters to run at the same time
 #   WORKERS=2            processes that run the tests
 #   TOPICS=crf           benchmarks to run instead of all
+#   TRAIN="--compile"    further options for every net of `make full`
+#   DATA=folder          real data that `make offline` takes along
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -44,7 +46,7 @@ help:
 	@echo "make course    run every chapter; executed copies and an index go to runs/"
 	@echo "make test      style check, unit tests, and every notebook against its stored outputs"
 	@echo "make coverage  which lines of segbook the unit tests run; at least 90 %"
-	@echo "make lab       open JupyterLab on the course map"
+	@echo "make lab       open JupyterLab on the first notebook, which holds the course map"
 	@echo "make student   write the student, solution and clean editions to build/editions/"
 	@echo "make site      build the course as a static web site in build/site/"
 	@echo "make slides    write slides of every chapter to build/slides/"

@@ -372,6 +372,8 @@ def data(options) -> int:
         return _list_data()
     if options.action == "sample" and options.name is None:
         return _write_sample(options)
+    if options.action in ("list", "sample"):
+        raise UsageError(f"`segbook data {options.action}` takes no name, got {options.name!r}")
     if options.action == "check":
         return _check_folder(options)
     # `data camvid` is `data fetch camvid`.

@@ -55,7 +55,8 @@ A goal that was missed stays in the table, with the place where the time goes by
   DeepLab v3+ pays for it; on all cores, hardly.
 - **FCN-8s against another net.** No peer has FCN-8s. Against torchvision's FCN, on ResNet-50, we compare by the
   multiplication, and our four times as many weights count: the gradient of fc6 alone is 400 MB, laid out anew at every
-  step (copies). FCN-8s built from torchvision's VGG-16 has the same weights as ours, and there nearly every row reaches its goal.
+  step (copies). FCN-8s built from torchvision's VGG-16 has the same weights as ours, and there nearly every row reaches
+  its goal.
 - **U-Net** has no equal among the peers either: compared by the multiplication, with a net of 18 million weights.
 - **An epoch.** Both sides train the same net, and that is most of the time; reading and augmenting are a small part even of
   the documented loop. In narrow nets batch norm is slower channels last, convolution faster; the sum is in our favour.

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from segbook.course import course_map, ledger
+from segbook.data.files import replacing, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -50,9 +51,8 @@ def draw_picture(target: Path) -> None:
     images, masks = test.tensors()
     some = [1, 7, 4]
     fig = sb.plots.segmentation_grid(images[some], masks[some], sb.predict(model, images[some]), dataset=test)
-    temporary = target.with_suffix(".partial")
-    temporary.write_bytes(sb.plots.png(fig))
-    temporary.replace(target)
+    with replacing(target) as file:
+        file.write(sb.plots.png(fig))
 
 
 def main() -> int:
@@ -63,7 +63,7 @@ def main() -> int:
         draw_picture(ROOT / "data" / "sample" / "readme.png")
     else:
         rewrite = with_map if what == "map" else with_ledger
-        README.write_text(rewrite(README.read_text(encoding="utf-8")), encoding="utf-8")
+        write_text(README, rewrite(README.read_text(encoding="utf-8")))
     return 0
 
 
