@@ -169,6 +169,12 @@ def test_predict_names_a_model_that_was_cut_short_or_changed(model, tmp_path, ca
     assert "damaged.pt is damaged" in fails(capsys, "predict", damaged, images, "--out", tmp_path / "out")
 
 
+def test_a_net_that_does_not_fit_into_memory_is_told(few_scenes, tmp_path, capsys):
+    tiny = TINY[: TINY.index("--width")] + TINY[TINY.index("--width") + 2 :]
+    message = fails(capsys, "train", "--steps", "2", *tiny, "--width", "1e9", "--out", tmp_path / "out")
+    assert "out of memory: lower --batch-size" in message and not (tmp_path / "out").exists()
+
+
 def test_a_file_where_a_folder_is_needed_is_named(model, tmp_path, capsys):
     images, file = pictures(tmp_path / "images", "a.png"), tmp_path / "file"
     file.touch()

@@ -23,7 +23,7 @@ from segbook.course.chapters import ROOT
 from segbook.course.saved import ModelCard, save_model
 from segbook.course.session import Run, runs_folder, setup
 from segbook.data.files import write_text
-from segbook.training import History, Recipe, Scores, default_device
+from segbook.training import History, Recipe, Scores, default_device, explain_out_of_memory
 
 #: ``--model all`` trains these, in the order of the course.
 ALL = "all"
@@ -63,7 +63,8 @@ def train_one(wish: Wish) -> int:
         recipe = recipe_for(wish, session, team)
         changed = departures(wish, session)
         out = wish.out or default_folder(wish, session)
-        model = session.model(wish.model, training.num_classes, width=width)
+        with explain_out_of_memory("--batch-size"):
+            model = session.model(wish.model, training.num_classes, width=width)
 
         if device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # every batch has the same shape: look for the fastest kernels once
