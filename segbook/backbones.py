@@ -56,6 +56,7 @@ def require_plain(width: float, in_channels: int) -> None:
 
 
 def require_output_stride(output_stride: int, choices=(8, 16, 32)) -> None:
+    """Raise ValueError for an output stride that this net cannot have, naming those it can."""
     if output_stride not in choices:
         raise ValueError(f"output_stride must be one of {', '.join(map(str, choices))}; got {output_stride!r}")
 

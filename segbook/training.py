@@ -287,6 +287,7 @@ def compile_net(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> float:
+    """Let the optimizer's next step use this rate; returns it."""
     for group in optimizer.param_groups:
         group["lr"] = rate
     return rate
@@ -450,6 +451,7 @@ class Scores:
 
     @property
     def mean_iou(self) -> float:
+        """Mean IoU over the classes that are there or predicted."""
         return self.confusion.mean_iou()
 
     @property
@@ -459,6 +461,7 @@ class Scores:
 
     @property
     def pixel_accuracy(self) -> float:
+        """Share of the pixels that are right, void left out."""
         return self.confusion.pixel_accuracy()
 
     def worst(self, n: int = 5) -> list[int]:

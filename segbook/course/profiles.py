@@ -26,19 +26,24 @@ class Profile:
     recipe: dict[str, Recipe]
     options: dict[str, dict] = field(default_factory=dict)
 
-    def size_for(self, dataset: str):
+    def size_for(self, dataset: str) -> tuple[int, int] | None:
+        """(height, width) of a data set's pictures; None leaves every file its own size."""
         return self.size.get(dataset, self.size["*"])
 
-    def count_for(self, dataset: str, split: str):
+    def count_for(self, dataset: str, split: str) -> int | None:
+        """How many pictures of a split are used; None for all."""
         return self.count.get(dataset, self.count["*"]).get(split)
 
     def width_for(self, model: str) -> float:
+        """The factor on a net's channels; 1 is the paper's."""
         return self.width.get(model, self.width["*"])
 
     def options_for(self, model: str) -> dict:
+        """What a net is built with beside its width: options of ``sb.models.build``."""
         return self.options.get(model, {})
 
     def recipe_for(self, model: str, **changes) -> Recipe:
+        """The recipe of a net, with changes to its fields. Raises TypeError for a field that a recipe does not have."""
         return replace(self.recipe.get(model, self.recipe["*"]), **changes)
 
 

@@ -44,6 +44,7 @@ class SegmentationDataset(Dataset):
 
     @property
     def num_classes(self) -> int:
+        """The number of classes, void not counted."""
         return len(self.classes)
 
     def __len__(self) -> int:

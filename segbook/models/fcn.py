@@ -125,6 +125,7 @@ class FCN(nn.Module):
         return self.cut(scores, skip.shape[-2:], 0) + skip
 
     def cut(self, maps, size, offset):
+        """The window of ``size`` (height, width) of [N, C, H, W] that begins ``offset`` cells in; 0 without crops."""
         offset = offset if self.cropped else 0
         return maps[..., offset : offset + size[0], offset : offset + size[1]]
 
