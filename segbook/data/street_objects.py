@@ -38,9 +38,7 @@ def tree(stage: Stage, d: Draw, x: float, z: float, autumn: bool = False, height
     lean = d(-0.05, 0.05) * height
     sun_right = stage.light.sun[0] * rx + stage.light.sun[2] * rz
 
-    def flat(points, rgb, **how):
-        thing.add([(x + a * rx, y, z + a * rz) for a, y in points], rgb, **how)
-
+    flat = _sheet(stage, thing, x, z)
     side = -0.25 if sun_right > 0 else 0.25
     flat(
         [(-foot, 0), (-foot * 0.6, low + 0.8), (foot * 0.6 + lean * 0.3, low + 0.8), (foot, 0)],
