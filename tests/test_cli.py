@@ -175,6 +175,13 @@ def test_a_net_that_does_not_fit_into_memory_is_told(few_scenes, tmp_path, capsy
     assert "out of memory: lower --batch-size" in message and not (tmp_path / "out").exists()
 
 
+def test_a_record_that_cannot_be_written_is_told_before_the_training(few_scenes, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    places = ["--results", tmp_path / "file", "--out", tmp_path / "out"]
+    assert f"{tmp_path / 'file'} is a file" in fails(capsys, "train", "--steps", "2", *TINY, *places)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_file_where_a_folder_is_needed_is_named(model, tmp_path, capsys):
     images, file = pictures(tmp_path / "images", "a.png"), tmp_path / "file"
     file.touch()

@@ -14,7 +14,6 @@ may lose nothing.
 
 import argparse
 import csv
-import os
 import re
 import sys
 import time
@@ -28,6 +27,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from segbook.course.chapters import Chapter, find, written
 from segbook.course.editions import STUB
 from segbook.course.kernels import CourseKernelManager, merged_environment, pinned_environment, scratch_folder
+from segbook.data.files import written_aside
 
 SETUP_SECONDS = 300  # for the course's own cells, which import PyTorch
 CALL = re.compile(r"\bcheck\.(chapter_\d\d)\.(\w+)\(")
@@ -158,24 +158,26 @@ def collect(folder: Path, only: Chapter | None) -> list[tuple[Path, Chapter, str
 
 
 def write(rows: list[Row], out: Path) -> None:
-    partial = out.with_name(out.name + ".partial")
-    # The mark at the beginning of utf-8-sig lets spreadsheets read names in Chinese.
-    with open(partial, "w", newline="", encoding="utf-8-sig") as file:
+    with written_aside(out) as partial, open(partial, "x", newline="", encoding="utf-8-sig") as file:
+        # The mark at the beginning of utf-8-sig lets spreadsheets read names in Chinese.
         writer = csv.writer(file)
         writer.writerow([field.name for field in fields(Row)])
         writer.writerows(astuple(row) for row in rows)
-    os.replace(partial, out)
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, metavar="HANDED_IN")
-    parser.add_argument("out", type=Path, metavar="CSV")
+    parser.add_argument("folder", type=Path, metavar="HANDED_IN", help="folder of notebooks, one folder a student")
+    parser.add_argument("out", type=Path, metavar="CSV", help="table to write: a row for every exercise")
     parser.add_argument("--chapter", help="grade this chapter only")
     parser.add_argument("--timeout", type=int, default=60, help="seconds a cell may take (default: 60)")
     options = parser.parse_args(arguments)
     if not options.folder.is_dir():
         parser.error(f"there is no folder {options.folder}")
+    if options.timeout < 1:
+        parser.error(f"--timeout must be at least 1 second, got {options.timeout}")
+    if options.out.is_dir() or not options.out.absolute().parent.is_dir():  # said now, not after an hour of grading
+        parser.error(f"{options.out} cannot be written: name a file in a folder that is there")
     try:
         only = find(options.chapter) if options.chapter else None
     except ValueError as error:

@@ -66,6 +66,10 @@ def train_one(wish: Wish) -> int:
         with explain_out_of_memory("--batch-size"):
             model = session.model(wish.model, training.num_classes, width=width)
 
+        if team.leads and (place := results_file(wish, session, changed)):
+            place.parent.mkdir(
+                parents=True, exist_ok=True
+            )  # a folder that cannot be is told now, not after the training
         if device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # every batch has the same shape: look for the fastest kernels once
             torch.cuda.reset_peak_memory_stats()
