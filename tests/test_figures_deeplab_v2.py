@@ -96,7 +96,8 @@ class TestMeasured:
         assert drawn.titles(fig) == ["picture", "which scale wins", "fused"]
         assert (drawn.pixels(fig.axes[0]) == PICTURE).all() and (drawn.pixels(fig.axes[1]) == winner.numpy()).all()
         assert (drawn.pixels(fig.axes[2]) == plots.paint(labels, drawn.Driving.palette)).all()
-        key = drawn.key(fig)
+        assert list(drawn.key(fig)) == [drawn.Driving.classes[5]]
+        key = drawn.key(fig.axes[1])
         assert list(key) == ["scale 1", "scale 0.75", "scale 0.5"]
         assert [shown_as(fig.axes[1], index) for index in range(3)] == list(key.values())
 

@@ -164,7 +164,7 @@ class TestObjects:
     )
     def test_the_verdict_paints_what_the_controls_decide(self, finder, threshold, smallest, alarm, scores):
         fig = finder.draw(threshold, smallest, 0)
-        assert drawn.titles(fig) == ["site00_0", "probability", "verdict", "all test pictures, %"]
+        assert drawn.titles(fig) == ["site00_0", "probability (dark 0, bright 1)", "verdict", "all test pictures, %"]
         picture, probability, verdict = (drawn.pixels(ax) for ax in fig.axes[:3])
         assert (picture == FLAT[0]).all() and (probability == finder.probability[0]).all()
         assert (verdict[1:4, 1:4] == figures.FOUND).all() and (verdict[7:10, 1:5] == figures.MISSED).all()

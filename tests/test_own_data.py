@@ -147,6 +147,18 @@ def test_polygons_without_background_leave_the_rest_void(tmp_path):
     assert mask[0, 0] == 255 and mask[2, 5] == 1 and mask[2, 2] == 0
 
 
+def test_polygons_are_painted_in_the_colours_of_the_list(tmp_path):
+    labelme(tmp_path, [shape("oak leaf", SQUARE)])
+    (tmp_path / "classes.txt").write_text("0 0 0 background\n0 158 115 oak leaf\n255 255 255 void\n")
+    leaves = data.load("folder", "all", root=tmp_path)
+    assert leaves.classes == ("background", "oak leaf")
+    assert leaves.palette.tolist() == [[0, 0, 0], [0, 158, 115], [255, 255, 255]]
+    assert leaves[0][1].sum() == 9
+    (tmp_path / "classes.txt").write_text("0 0 0 background\n0 0 0 oak leaf\n")
+    with pytest.raises(data.BadData, match="every colour stands there once"):
+        data.load("folder", "all", root=tmp_path)
+
+
 def test_an_unknown_label_is_refused_by_name(tmp_path):
     labelme(tmp_path, [shape("leef", SQUARE)])
     (tmp_path / "classes.txt").write_text("background\nleaf\n")

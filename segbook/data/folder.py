@@ -17,8 +17,8 @@ Labels are one of three things, the same for the whole folder:
   all label maps are looked through once: numbers 0 … K-1 become ``class 0`` … ``class K-1``, and maps of nothing but 0
   and 255 become ``background`` and ``foreground``.
 - **Colours**: a PNG in colours; every line of ``classes.txt`` is then ``RED GREEN BLUE NAME``.
-- **Polygons**: LabelMe's JSON files. ``classes.txt`` names the labels. What no shape covers is ``background`` where that
-  is among the classes, else ignored.
+- **Polygons**: LabelMe's JSON files. ``classes.txt`` names the labels, with or without a colour to paint each in. What no
+  shape covers is ``background`` where that is among the classes, else ignored.
 
 In ``classes.txt`` a line named ``void`` marks pixels to ignore; blank lines and lines that start with ``#`` are skipped.
 """
@@ -146,10 +146,11 @@ def reader_for(folder: Path, found: Layout, label_files: list[Path]):
         return _by_number(listing, named)
     lines = _lines(listing)
     coloured = [re.fullmatch(r"([0-9]+)[\s,]+([0-9]+)[\s,]+([0-9]+)[\s,]+(.+)", line) for line in lines]
+    entries = [(tuple(map(int, match.groups()[:3])), match[4]) for match in coloured] if all(coloured) else []
     if found.suffixes == (".json",):
-        return _by_name(listing, lines)
-    if lines and all(coloured):
-        return _by_colour(listing, [(tuple(map(int, match.groups()[:3])), match[4]) for match in coloured])
+        return _by_name(listing, lines, entries)
+    if entries:
+        return _by_colour(listing, entries)
     return _by_number(listing, _read_listing(listing))
 
 
@@ -170,12 +171,16 @@ def _by_colour(listing: Path, entries: list[tuple[tuple[int, int, int], str]]):
     return classes, np.array([*palette, void], dtype=np.uint8), Colours(colours)
 
 
-def _by_name(listing: Path, lines: list[str]):
+def _by_name(listing: Path, lines: list[str], entries: list[tuple[tuple[int, int, int], str]]):
+    """Polygons carry names; where every line begins with a colour, ``entries`` say what they are painted in."""
+    lines = [name for _, name in entries] or lines
     if len(set(lines)) < len(lines):
         raise BadData(f"{listing}: every name stands there once")
     classes = _class_names(listing, lines)
     indices = {name: classes.index(name) if name != "void" else VOID for name in lines}
     palette = np.concatenate([bit_palette(len(classes)), bit_palette(256)[255:]])
+    if entries:
+        classes, palette, _ = _by_colour(listing, entries)
     return classes, palette, Polygons(indices, indices.get("background", VOID))
 
 

@@ -160,7 +160,7 @@ def schedules(curves: dict) -> Figure:
 def winning_scale(image, winner, scales, labels, dataset) -> Figure:
     """The picture, which scale has the largest score at each pixel (its index [H, W]), and the fused labels."""
     height, width = image.shape[-2:]
-    fig = plots.figure(10, 10 / 3 * height / width + 0.85)
+    fig = plots.figure(10, 10 / 3 * height / width + 1.15)
     fig.set_layout_engine("compressed", w_pad=0.03, h_pad=0.04)
     axes = fig.subplots(1, 3)
     plots.image(axes[0], image, "picture")
@@ -169,7 +169,8 @@ def winning_scale(image, winner, scales, labels, dataset) -> Figure:
     _frame(axes[1], "which scale wins")
     plots.label_map(axes[2], labels, dataset.palette, title="fused", ignore_index=dataset.ignore_index)
     handles = [Patch(facecolor=c, edgecolor="#7A7A7A", label=f"scale {s:g}") for c, s in zip(colours, scales)]
-    fig.legend(handles=handles, loc="outside lower center", ncols=3)
+    plots.legend(fig, dataset.classes, dataset.palette, present=[labels])
+    axes[1].legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3, fontsize=9)
     return fig
 
 

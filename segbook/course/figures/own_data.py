@@ -42,14 +42,15 @@ def pairs(rows) -> Figure:
 def mixing(small, nearest, bilinear, names: dict) -> Figure:
     """A colour mask, and the same enlarged in two ways; ``names``: (r, g, b) → class. Colours of no class get a cross."""
     fig = plots.figure(9, 3.1)
+    drawn = set(map(tuple, np.reshape(small, (-1, 3)).tolist()))
     panels = {"the mask": small, "twice the size: nearest": nearest, "twice the size: bilinear": bilinear}
     for ax, (title, pixels) in zip(fig.subplots(1, 3), panels.items()):
         ax.imshow(pixels, interpolation="nearest")
         for row, column in np.ndindex(pixels.shape[:2]):
             if tuple(int(n) for n in pixels[row, column]) not in names:
                 ax.text(column, row, "×", ha="center", va="center", size=11)
-        bare(ax, title)
-    handles = [Patch(facecolor=np.array(colour) / 255, label=name) for colour, name in names.items()]
+        bare(ax, title, lines=False)
+    handles = [Patch(facecolor=np.array(colour) / 255, label=name) for colour, name in names.items() if colour in drawn]
     handles.append(Line2D([], [], marker="x", color=plots.INK, linestyle="none", label="no class"))
     fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return fig
@@ -71,7 +72,7 @@ def polygons(picture, shapes, labels, dataset) -> Figure:
                   bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5})  # fmt: skip
     left.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     right.imshow(plots.paint(labels, dataset.palette, dataset.ignore_index), interpolation="nearest")
-    bare(right, "label map")
+    bare(right, "label map", lines=False)
     plots.legend(fig, dataset.classes, dataset.palette, present=[labels])
     return fig
 
@@ -157,7 +158,7 @@ def areas(truth, counted, classes) -> Figure:
     for ax, name, true, found in zip(plots.row_of_axes(fig, len(classes)), classes, 100 * truth.T, 100 * counted.T):
         limit = 1.08 * max(true.max(), found.max(), 1)
         ax.plot([0, limit], [0, limit], color=plots.CYCLE[6], linewidth=1, linestyle=(0, (4, 3)))
-        ax.plot(true, found, "o", color=plots.CYCLE[0], markersize=4.5, alpha=0.8)
+        ax.plot(true, found, "o", color=plots.CYCLE[0], markersize=4.5, alpha=0.8, clip_on=False)
         ax.set(xlim=(0, limit), ylim=(0, limit), xlabel="true share, %", aspect="equal")
         ax.set_title(name, fontsize=10)
     fig.axes[0].set_ylabel("counted, %")
@@ -223,11 +224,15 @@ class Objects:
         verdict[(kept & ~right)[pieces]] = FALSE_ALARM
         verdict[(kept & right)[pieces]] = FOUND
         fig = Figure(figsize=(10, 3.2), facecolor="white", layout="none")
-        panels = [(self.names[picture], image), ("probability", self.probability[picture]), ("verdict", verdict)]
+        panels = [
+            (self.names[picture], image),
+            ("probability (dark 0, bright 1)", self.probability[picture]),
+            ("verdict", verdict),
+        ]
         for place, (title, pixels) in enumerate(panels):
             ax = fig.add_axes((0.005 + place * 0.255, 0.16, 0.25, 0.74))
             ax.imshow(pixels, interpolation="nearest", **({"vmin": 0, "vmax": 1} if pixels.ndim == 2 else {}))
-            bare(ax, title)
+            bare(ax, title, lines=False)
         kept, right, true, found = self.score(threshold, smallest)
         ax = fig.add_axes((0.86, 0.16, 0.13, 0.72))
         values = [100 * right / kept if kept else 0, 100 * found / true if true else 0]
