@@ -127,6 +127,25 @@ class ConfusionMatrix:
 # ---------------------------------------------------------------- borders
 
 
+def resampled_mean_iou(counts: Tensor, draws: Tensor) -> Tensor:
+    """mIoU of test sets drawn anew from the same pictures (the bootstrap): float64 [B].
+
+    ``counts`` int64 [N, K, K]: the confusion matrix of each picture, rows are the truth. ``draws`` int64 [B, N]: the
+    pictures of each draw, drawn with replacement. The matrices of a draw are summed before they are divided.
+    Source: Efron (1979), Bootstrap Methods: Another Look at the Jackknife.
+    """
+    if counts.ndim != 3 or counts.shape[1] != counts.shape[2]:
+        raise ValueError(
+            f"counts holds a square matrix for each picture, [N, K, K]; got the shape {list(counts.shape)}"
+        )
+    if draws.ndim != 2 or (draws.numel() and not 0 <= int(draws.min()) <= int(draws.max()) < len(counts)):
+        raise ValueError(f"draws [B, N] holds numbers of pictures from 0 to {len(counts) - 1}")
+    matrices = [counts[draw].sum(0) for draw in draws]  # one draw at a time: all together would need B · N · K² numbers
+    summed = torch.stack(matrices).double() if matrices else counts.new_zeros(0, *counts.shape[1:]).double()
+    hits = summed.diagonal(dim1=1, dim2=2)
+    return (hits / (summed.sum(1) + summed.sum(2) - hits)).nanmean(1)  # 0 / 0: a class that does not occur is left out
+
+
 def boundary(labels: Tensor) -> Tensor:
     """Pixels that touch another label to the left, right, above or below: bool, shape of ``labels`` [..., H, W].
 

@@ -19,6 +19,7 @@ from segbook.metrics import (
     boundary_iou,
     boundary_overlap,
     dilate,
+    resampled_mean_iou,
     stride_ceiling,
     through_stride,
     trimap,
@@ -223,6 +224,22 @@ def test_bad_input_is_refused_by_name():
 
 
 # ---------------------------------------------------------------- borders
+
+
+def test_resampled_mean_iou_is_that_of_the_pictures_drawn():
+    generator = torch.Generator().manual_seed(0)
+    predictions, truths = (torch.randint(0, 3, (4, 5, 6), generator=generator) for _ in range(2))
+    truths[truths == 2], predictions[predictions == 2] = 0, 1  # class 2 never occurs
+    truths[0, 0] = 255
+    counts = torch.stack([ConfusionMatrix(3, 255).update(p, t).counts for p, t in zip(predictions, truths)])
+    draws = torch.tensor([[0, 1, 2, 3], [3, 3, 3, 3], [0, 0, 2, 1]])
+    expected = [ConfusionMatrix(3, 255).update(predictions[d], truths[d]).mean_iou() for d in draws]
+    torch.testing.assert_close(resampled_mean_iou(counts, draws), torch.tensor(expected, dtype=torch.float64))
+    assert resampled_mean_iou(counts, draws[:0]).shape == (0,)
+    with pytest.raises(ValueError, match=r"square matrix for each picture.*\[3, 3\]"):
+        resampled_mean_iou(counts[0], draws)
+    with pytest.raises(ValueError, match="numbers of pictures from 0 to 3"):
+        resampled_mean_iou(counts, draws + 1)
 
 
 def test_boundary_marks_both_sides_of_a_change():

@@ -169,23 +169,26 @@ TIME = re.compile(r"≈\s*([0-9][0-9.,]*)(?=\s*(?:s|ms|µs|min|seconds|minutes|i
 
 
 def keep_stored_times(stored: NotebookNode, new: NotebookNode) -> NotebookNode:
-    """Put the stored outputs back into cells of ``new`` that differ in nothing but times within a factor of two.
+    """Return ``stored`` outputs in ``new`` if the two differ in nothing but times within a factor of two.
 
     A time is a number after ``≈`` with a unit of time behind it. It comes out differently on every run, and two
-    refreshes of one notebook are to give the same file.
+    refreshes of one notebook are to give the same file. All cells keep their stored outputs or none does: a table and
+    the figure drawn from it belong to one run.
     """
     before = {cell.id: cell for cell in stored.cells if cell.cell_type == "code"}
-    for cell in new.cells:
-        if cell.id in before and cell.outputs != before[cell.id].outputs:
-            old_text, new_text = (
-                nbformat.v4.writes(nbformat.v4.new_notebook(cells=[c])) for c in (before[cell.id], cell)
-            )
-            old_text, new_text = (re.sub(r'"execution_count": \w+', "", text) for text in (old_text, new_text))
-            old_times, new_times = TIME.findall(old_text), TIME.findall(new_text)
-            if TIME.sub("", old_text) == TIME.sub("", new_text) and all(map(_same_pace, old_times, new_times)):
-                kept = nbformat.from_dict(before[cell.id].outputs)
-                cell.outputs = [nbformat.from_dict(o) for o in _normal_outputs(kept, cell.execution_count)]
+    code = [cell for cell in new.cells if cell.cell_type == "code"]
+    if all(cell.id in before and _same_but_for_times(before[cell.id], cell) for cell in code):
+        for cell in code:
+            kept = nbformat.from_dict(before[cell.id].outputs)
+            cell.outputs = [nbformat.from_dict(o) for o in _normal_outputs(kept, cell.execution_count)]
     return new
+
+
+def _same_but_for_times(old: NotebookNode, new: NotebookNode) -> bool:
+    old_text, new_text = (nbformat.v4.writes(nbformat.v4.new_notebook(cells=[cell])) for cell in (old, new))
+    old_text, new_text = (re.sub(r'"execution_count": \w+', "", text) for text in (old_text, new_text))
+    same_pace = all(map(_same_pace, TIME.findall(old_text), TIME.findall(new_text)))
+    return TIME.sub("", old_text) == TIME.sub("", new_text) and same_pace
 
 
 def _same_pace(old: str, new: str) -> bool:
@@ -430,7 +433,7 @@ def main(arguments: list[str] | None = None) -> int:
             failed += 1
             print(error, file=sys.stderr)
     if options.command == "check" and not failed:
-        print(f"{len(paths)} notebooks keep the rules")
+        print("1 notebook keeps the rules" if len(paths) == 1 else f"{len(paths)} notebooks keep the rules")
     return 1 if failed else 0
 
 

@@ -49,7 +49,8 @@ def difference(stored: np.ndarray, new: np.ndarray, from_training: bool = False,
     """Say in one sentence how a new figure differs from the stored one; None when both show the same.
 
     Arguments: two RGB pictures, uint8 [H, W, 3]; ``from_training`` allows what a net trained on another machine changes.
-    ``chosen``: which pictures are shown is the outcome of training (the worst ones, say), so that only size and ink compare.
+    ``chosen``: training decides which pictures are shown (the worst ones, say), or the clock where things stand, so that
+    only size and ink compare.
     """
     (height, width), (new_height, new_width) = stored.shape[:2], new.shape[:2]
     slack = 0.10 if from_training else 0.02  # tick labels of another width move the edge of a tightly cut figure

@@ -21,10 +21,23 @@ WRONG = {
         ),
         ("return [max(range(len(costs)), key=lambda i: scores[i] / costs[i])]", r"expected \[0, 1, 3\]"),
     ],
-    "separable_macs": [
-        ("return k * k * c_in * c_out * height * width", r"the cost of the standard convolution"),
-        ("return k * k * c_in * height * width", r"separable_macs\(256, 256, 3, 65, 65\): expected 286,?624,?000"),
-        ("return (k * k * c_out + c_in * c_out) * height * width", r"separable_macs\(2048, 256, 3, 33, 33\)"),
+    "width_for": [
+        (
+            "return (budget / macs(1.0)) ** 0.5",
+            r"a part that no width changes.*would still be affordable|more than the budget",
+        ),
+        (
+            "low, high = 0.001, 1.0\n"
+            "while high - low > 1e-4:\n"
+            "    middle = (low + high) / 2\n"
+            "    low, high = (middle, high) if macs(middle) <= budget else (low, middle)\n"
+            "return high",
+            r"more than the budget. Which end",
+        ),
+        (
+            "width = 0.001\nwhile macs(width) <= budget:\n    width += 1e-4\nreturn width - 1e-4",
+            r"halve the range",
+        ),
     ],
     "paired": [
         (

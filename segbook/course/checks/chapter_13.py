@@ -1,4 +1,4 @@
-"""Checks of chapter 13: Pareto front, a separable layer, paired seeds, comparable rows, a departure, the bootstrap."""
+"""Checks of chapter 13: Pareto front, equal budgets, paired seeds, comparable rows, a departure, the bootstrap."""
 
 import torch
 
@@ -31,25 +31,50 @@ def pareto(answer):
 
 
 @exercise(
-    "what a separable layer costs",
+    "equal budgets",
     hints=[
-        "Two convolutions, one behind the other. Count the multiplications for one place of the map first.",
-        "Depthwise: every input channel has its own k×k kernel. Pointwise: every output channel sees all input channels.",
-        "(k * k * c_in + c_in * c_out) multiplications a place, and height * width places.",
+        "Do not guess how the cost grows: ask `macs` itself, again and again, and halve what is still possible each time.",
+        "Keep two widths: `low` is always affordable, `high` never. Their middle replaces one of them.",
+        "while high - low > 1e-4: middle = (low + high) / 2; if macs(middle) <= budget: low = middle, else: high = middle.",
     ],
 )
-def separable_macs(answer):
-    expect_callable(answer, "separable_macs")
-    for c_in, c_out, k, height, width in [(256, 256, 3, 65, 65), (2048, 256, 3, 33, 33), (3, 7, 5, 4, 9)]:
-        expected = (k * k * c_in + c_in * c_out) * height * width
-        what = f"separable_macs({c_in}, {c_out}, {k}, {height}, {width})"
-        standard = k * k * c_in * c_out * height * width
-        result = answer(c_in, c_out, k, height, width)
+def width_for(answer):
+    expect_callable(answer, "width_for")
+
+    def in_steps(width):  # channels are whole numbers, as in a net
+        return max(1, round(64 * width)) * 9 * 3 + 9 * max(1, round(64 * width)) ** 2
+
+    def square(width):
+        return round(1e9 * width**2)
+
+    def nearly_straight(width):
+        return round(4e6 + 1e8 * width + 1e7 * width**2)
+
+    cases = [
+        ("a cost of 1e9 · width²", square, 4 * 10**7),
+        ("a cost with a part that no width changes", nearly_straight, 4 * 10**7),
+        ("a cost in steps, as channels are whole numbers", in_steps, 8000),
+    ]
+    for name, macs, budget in cases:
+        calls = []
+
+        def counted(width, macs=macs, calls=calls):
+            calls.append(width)
+            expect(
+                len(calls) <= 2000, "width_for asked for the cost 2,000 times: halve the range, do not walk through it."
+            )
+            return macs(width)
+
+        result = answer(counted, budget)
+        what = f"width_for with {name} and a budget of {budget:,}"
+        expect_type(result, (float, int), what)
+        cost = macs(result)
+        expect(cost <= budget, f"{what}: {result:.5f} costs {cost:,}, more than the budget. Which end is returned?")
+        wider = result + 1e-3
         expect(
-            result != standard,
-            f"{what}: {standard:,} is the cost of the standard convolution, not of the separable one.",
+            macs(wider) > budget,
+            f"{what}: {result:.5f} costs {cost:,}; {wider:.5f} would still be affordable. Ask `macs` itself.",
         )
-        expect_equal(result, expected, what)
 
 
 @exercise(

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Patch
 
 from segbook import plots
+from segbook.course.figures.axes import bare
 
 NAMES = {
     "fcn32s": "FCN-32s", "fcn16s": "FCN-16s", "fcn8s": "FCN-8s", "segnet": "SegNet", "unet": "U-Net",
@@ -55,9 +56,9 @@ def dispute(pairs: dict) -> Figure:
             f"{name}  {100 * left:.1f}", (0, 100 * left), (-8, 0), textcoords="offset points", ha="right", va="center"
         )
         ax.annotate(f"{100 * right:.1f}  {name}", (1, 100 * right), (8, 0), textcoords="offset points", va="center")
-    ax.set(xlim=(-1.15, 1.95), ylim=(43, 66), ylabel="mIoU on CamVid, %")
+    ax.set(xlim=(-1.15, 2.15), ylim=(43, 66), ylabel="mIoU on CamVid, %")
     ax.set_xticks([0, 1], ["in the FC-DenseNet\npaper's table", "in SegNet's\nbenchmark"])
-    ax.grid(False, axis="x")
+    ax.grid(False)
     return fig
 
 
@@ -245,14 +246,15 @@ def duel(image, mask, first, second, names: tuple[str, str], dataset) -> Figure:
         elif title == "who is right":
             ax.imshow(who, cmap=ListedColormap(list(WHO.values())), vmin=0, vmax=4, interpolation="nearest")
             ax.set_title(title)
-            ax.set(xticks=[], yticks=[])
-            ax.grid(False)
+            bare(ax, lines=False)
         else:
             plots.label_map(ax, panels[title], dataset.palette, ignore_index=dataset.ignore_index, title=title)
     labels = ["both right", f"only {NAMES[names[0]]}", f"only {NAMES[names[1]]}", "both wrong"]
     shares = [float((who == i).sum() / max(1, (who != 4).sum())) for i in range(4)]
-    fig.legend(handles=[Patch(facecolor=c, edgecolor="#5A5A5A", label=f"{label}: {100 * s:.0f} %")
-                        for label, c, s in zip(labels, WHO.values(), shares)], loc="lower center", ncols=4)  # fmt: skip
+    handles = [Patch(facecolor=c, edgecolor="#5A5A5A", label=f"{label}: {100 * s:.0f} %")
+               for label, c, s in zip(labels, WHO.values(), shares)]  # fmt: skip
+    handles.append(Patch(facecolor=list(WHO.values())[4], edgecolor="#5A5A5A", label="void"))
+    fig.legend(handles=handles, loc="lower center", ncols=5)
     return fig
 
 
