@@ -211,6 +211,8 @@ def run(options) -> int:
         raise FileNotFoundError(f"there is no chapter in {chapters.NOTEBOOKS}")
     profile = os.environ.get("SEGBOOK_PROFILE") or "quick"
     dataset = os.environ.get("SEGBOOK_DATASET")
+    if dataset and dataset not in segbook.data.GENERATED:
+        segbook.data.load(dataset, "train")  # one that is not here is told now, and how to get it
     out = options.out or runs_folder() / f"{profile}-{dataset or 'street'}"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end in order, as after Ctrl-C
     records = runner.run(chosen, out, profile=profile, dataset=dataset, seed=options.seed, jobs=options.jobs)

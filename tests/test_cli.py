@@ -199,6 +199,13 @@ def test_run_refuses_unknown_names_in_the_environment_before_it_starts(variable,
     assert not (tmp_path / "out").exists()
 
 
+def test_run_refuses_a_data_set_that_is_not_here_before_it_starts(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SEGBOOK_DATA", str(tmp_path / "data"))
+    message = fails(capsys, "run", "5", "--dataset", "camvid", "--out", tmp_path / "out")
+    assert "python -m segbook data camvid" in message
+    assert not (tmp_path / "out").exists()
+
+
 # --- data, doctor, usage ----------------------------------------------------------------------------------------------
 
 

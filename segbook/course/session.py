@@ -97,9 +97,10 @@ def setup(profile: str = "quick", seed: int = 0, dataset: str = "street") -> Run
     if "IPython" in sys.modules:  # the command line needs no figures
         segbook.plots.style()
     if parallel.team().leads:  # of several processes that train together, one is enough
+        threads = torch.get_num_threads()
         print(
             f"segbook {segbook.__version__} · Python {platform.python_version()} · torch {torch.__version__} · "
-            f"{device.type}, {torch.get_num_threads()} threads · {chosen.name} profile · {dataset} data · seed {seed}"
+            f"{device.type}, {threads} thread{'s' * (threads != 1)} · {chosen.name} profile · {dataset} data · seed {seed}"
         )
     return Run(profile=chosen, dataset=dataset, seed=seed, device=device)
 

@@ -14,10 +14,6 @@ STRIDE_COLOURS = {32: plots.CYCLE[1], 16: plots.CYCLE[4], 8: plots.CYCLE[0], 4: 
 PAPER_MEAN_IU = {32: 59.4, 16: 62.4, 8: 62.7}
 
 
-def _numbers(values) -> np.ndarray:
-    return values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
-
-
 def vectors(pictures, probabilities, classes) -> Figure:
     """What a classifier answers: small pictures [n, 3, h, w], each above the bars of its ``probabilities`` [n, K]."""
     count = len(pictures)
@@ -25,7 +21,7 @@ def vectors(pictures, probabilities, classes) -> Figure:
     for column, axes in enumerate(np.transpose(fig.subplots(2, count, height_ratios=[1, 1.35], sharey="row"))):
         top, bars = axes
         plots.image(top, pictures[column])
-        values = _numbers(probabilities[column])
+        values = plots._numbers(probabilities[column])
         best = int(values.argmax())
         bars.barh(
             range(len(classes)), values, color=[plots.CYCLE[0] if k == best else "#B9C4CC" for k in range(len(values))]
@@ -46,7 +42,7 @@ def heat_map(picture, probabilities, wanted: str, jump: float, start: float) -> 
     Cell (i, j) looks at the square around pixel (``start`` + ``jump``·i, ``start`` + ``jump``·j); 0.5 is the middle of
     the first pixel, as ``sb.anatomy.receptive_field`` counts.
     """
-    heat = _numbers(probabilities)
+    heat = plots._numbers(probabilities)
     height, width = plots.picture(picture).shape[:2]
     fig = plots.figure(9.0, 2.5)
     fig.set_layout_engine("compressed")
@@ -228,7 +224,7 @@ def offset_curve(offsets, scores, right: int) -> Figure:
 
 def islands(labels, largest: int) -> np.ndarray:
     """Pixels of connected one-class regions with at most ``largest`` pixels: bool, shape of the label map [H, W]."""
-    labels = _numbers(labels)
+    labels = plots._numbers(labels)
     small = np.zeros(labels.shape, dtype=bool)
     for k in np.unique(labels):
         regions, _ = ndimage.label(labels == k)
