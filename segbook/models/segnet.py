@@ -127,6 +127,7 @@ class SegNet(nn.Module):
         return self.classifier(x)
 
     def upsample(self, x, indices, size, upsampler):
+        """The map [N, C, h, w] enlarged to ``size`` (height, width), in the way that ``upsampling`` names."""
         if self.upsampling == "indices":
             return unpool(x, indices, size)
         if self.upsampling == "bilinear":
