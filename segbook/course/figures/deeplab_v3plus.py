@@ -197,7 +197,7 @@ def xception_flow() -> Figure:
     lines = [
         ("1", "the middle flow repeats 16 times instead of 8"),
         ("2", "max pooling becomes the stride of a separable convolution"),
-        ("3", "batch norm and ReLU after every depthwise 3×3 (the released code: ReLU in exit 2 only)"),
+        ("3", "batch norm, ReLU after every depthwise 3×3 (released code: ReLU in exit 2 only)"),
     ]
     ax.text(38.6, 11.0, "What the paper changed", fontsize=10.5, fontweight="bold", color=CHANGE)
     for place, (number, text) in enumerate(lines):
