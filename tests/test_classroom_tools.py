@@ -2,12 +2,15 @@
 
 import csv
 import importlib.util
+import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import nbformat
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from segbook.course.editions import convert
 
@@ -187,3 +190,15 @@ def test_a_failed_download_leaves_nothing(monkeypatch, tmp_path):
     with pytest.raises(offline.OfflineError):
         offline.make(tmp_path / "out", None, "3.12", None)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- an image for a JupyterHub ----------------------------------------------------------------------------------------
+
+
+def test_the_image_gets_a_python_that_the_course_supports_and_the_package():
+    allowed = SpecifierSet(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"])
+    language, version = (ROOT / "runtime.txt").read_text().strip().split("-")
+    assert language == "python" and version in allowed
+    assert os.access(ROOT / "postBuild", os.X_OK) and (ROOT / "postBuild").read_text().startswith("#!/bin/sh\n")
+    install = (ROOT / "postBuild").read_text().splitlines()[-1].split()
+    assert install[:2] == ["pip", "install"] and "--no-deps" in install and install[-1] == "."
