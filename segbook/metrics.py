@@ -124,9 +124,6 @@ class ConfusionMatrix:
         return 2 * correct / (true + predicted)
 
 
-# ---------------------------------------------------------------- borders
-
-
 def resampled_mean_iou(counts: Tensor, draws: Tensor) -> Tensor:
     """mIoU of test sets drawn anew from the same pictures (the bootstrap): float64 [B].
 
@@ -140,10 +137,14 @@ def resampled_mean_iou(counts: Tensor, draws: Tensor) -> Tensor:
         )
     if draws.ndim != 2 or (draws.numel() and not 0 <= int(draws.min()) <= int(draws.max()) < len(counts)):
         raise ValueError(f"draws [B, N] holds numbers of pictures from 0 to {len(counts) - 1}")
-    matrices = [counts[draw].sum(0) for draw in draws]  # one draw at a time: all together would need B · N · K² numbers
-    summed = torch.stack(matrices).double() if matrices else counts.new_zeros(0, *counts.shape[1:]).double()
+    times = torch.zeros(len(draws), len(counts), dtype=torch.float64, device=counts.device)
+    times.scatter_add_(1, draws, torch.ones_like(draws, dtype=torch.float64))  # how often each draw has each picture
+    summed = torch.einsum("bn,nij->bij", times, counts.double())
     hits = summed.diagonal(dim1=1, dim2=2)
     return (hits / (summed.sum(1) + summed.sum(2) - hits)).nanmean(1)  # 0 / 0: a class that does not occur is left out
+
+
+# ---------------------------------------------------------------- borders
 
 
 def boundary(labels: Tensor) -> Tensor:

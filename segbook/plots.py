@@ -445,14 +445,15 @@ def label_map(
         legend(ax, classes, palette, present=mask)
 
 
-def _bare(ax, title: str = "") -> None:
+def _bare(ax, title: str = "", **font) -> None:
+    """Axes for a picture with an edge of its own: no ticks, no grid, no axis lines; ``font``: options of the title."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.grid(False)
     for spine in ax.spines.values():
         spine.set_visible(False)
     if title:
-        ax.set_title(title)
+        ax.set_title(title, **font)
 
 
 def legend(target, classes=DRIVING_CLASSES, palette=DRIVING_PALETTE, present=None, **options):

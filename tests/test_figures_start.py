@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from segbook.course.figures import start
-from segbook.data.classes import DRIVING_CLASSES, DRIVING_PALETTE, DRIVING_VOID
+from segbook.data.classes import DRIVING_PALETTE, DRIVING_VOID
 
 IMAGE = torch.randint(0, 256, (3, 2, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 TRUTH = torch.tensor([[0, 0, 1, DRIVING_VOID], [3, 3, 3, 3]])
@@ -16,8 +16,8 @@ ANSWER = torch.tensor([[0, 1, 1, 2], [3, 3, 0, 0]])
 SURE = torch.tensor([[0.9, 0.9, 0.5, 0.9], [0.9, 0.4, 0.9, 0.9]])
 
 
-class Pictures(list):
-    classes, palette, ignore_index = DRIVING_CLASSES, DRIVING_PALETTE, DRIVING_VOID
+class Pictures(drawn.Driving, list):
+    """Streets whose pictures a test chooses."""
 
 
 @pytest.fixture

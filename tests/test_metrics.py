@@ -223,9 +223,6 @@ def test_bad_input_is_refused_by_name():
         matrix + ConfusionMatrix(4, ignore_index=255)
 
 
-# ---------------------------------------------------------------- borders
-
-
 def test_resampled_mean_iou_is_that_of_the_pictures_drawn():
     generator = torch.Generator().manual_seed(0)
     predictions, truths = (torch.randint(0, 3, (4, 5, 6), generator=generator) for _ in range(2))
@@ -240,6 +237,9 @@ def test_resampled_mean_iou_is_that_of_the_pictures_drawn():
         resampled_mean_iou(counts[0], draws)
     with pytest.raises(ValueError, match="numbers of pictures from 0 to 3"):
         resampled_mean_iou(counts, draws + 1)
+
+
+# ---------------------------------------------------------------- borders
 
 
 def test_boundary_marks_both_sides_of_a_change():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import types
 
+import drawn
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,9 +19,7 @@ from traitlets.config import Config
 
 import segbook as sb
 from segbook import plots
-from segbook.data.classes import DRIVING_CLASSES, DRIVING_PALETTE, DRIVING_VOID
-
-DATASET = types.SimpleNamespace(classes=DRIVING_CLASSES, palette=DRIVING_PALETTE, ignore_index=DRIVING_VOID)
+from segbook.data.classes import DRIVING_CLASSES, DRIVING_PALETTE
 
 
 @pytest.fixture(autouse=True)
@@ -298,26 +297,29 @@ def titles(fig) -> list[str]:
 
 def test_segmentation_grid():
     images, masks, predictions = scenes()
-    assert titles(plots.segmentation_grid(images, masks, dataset=DATASET)) == ["picture", "truth"]
-    fig = plots.segmentation_grid(images, masks, predictions, dataset=DATASET)
+    assert titles(plots.segmentation_grid(images, masks, dataset=drawn.Driving)) == ["picture", "truth"]
+    fig = plots.segmentation_grid(images, masks, predictions, dataset=drawn.Driving)
     assert titles(fig) == ["picture", "truth", "prediction", "wrong pixels"] and len(fig.axes) == 12
     assert np.array_equal(fig.axes[1].images[0].get_array(), DRIVING_PALETTE[masks[0].numpy()])
     rendered(fig)
     two = {"FCN": predictions, "U-Net": masks}
-    assert titles(plots.segmentation_grid(images, masks, two, dataset=DATASET, errors=False))[2:] == ["FCN", "U-Net"]
+    assert titles(plots.segmentation_grid(images, masks, two, dataset=drawn.Driving, errors=False))[2:] == [
+        "FCN",
+        "U-Net",
+    ]
     with pytest.raises(ValueError, match="3 images, but 2 label maps in 'prediction'"):
-        plots.segmentation_grid(images, masks, predictions[:2], dataset=DATASET)
+        plots.segmentation_grid(images, masks, predictions[:2], dataset=drawn.Driving)
     with pytest.raises(ValueError, match="no picture"):
-        plots.segmentation_grid(images[:0], masks[:0], dataset=DATASET)
+        plots.segmentation_grid(images[:0], masks[:0], dataset=drawn.Driving)
 
 
 def test_worst_images_are_the_worst():
     images, masks, predictions = scenes(4)
     scores = torch.tensor([0.5, float("nan"), 0.1, 0.9])
-    fig = plots.worst_images(images, masks, predictions, scores, dataset=DATASET, count=2)
+    fig = plots.worst_images(images, masks, predictions, scores, dataset=drawn.Driving, count=2)
     assert [ax.get_ylabel().split("\n")[0] for ax in fig.axes if ax.get_ylabel()] == ["no. 2", "no. 0"]
     with pytest.raises(ValueError, match="4 images, but 2 scores"):
-        plots.worst_images(images, masks, predictions, scores[:2], dataset=DATASET)
+        plots.worst_images(images, masks, predictions, scores[:2], dataset=drawn.Driving)
 
 
 def history(steps=100, validation=()):
@@ -389,7 +391,7 @@ def test_every_letter_is_at_least_nine_points():
     grid = plots.figure(2, 2).subplots()
     plots.number_grid(grid, np.arange(100).reshape(10, 10) * 1000)
     figures = [
-        plots.segmentation_grid(images, masks, predictions, dataset=DATASET, names=["a", "b", "c"]),
+        plots.segmentation_grid(images, masks, predictions, dataset=drawn.Driving, names=["a", "b", "c"]),
         plots.training_curve({"a": history(validation=[(1, 0.1)])}),
         plots.confusion_matrix(np.eye(11), DRIVING_CLASSES),
         plots.per_class_bars(np.linspace(0, 1, 11), DRIVING_CLASSES),

@@ -66,10 +66,9 @@ def train_one(wish: Wish) -> int:
         with explain_out_of_memory("--batch-size"):
             model = session.model(wish.model, training.num_classes, width=width)
 
-        if team.leads and (place := results_file(wish, session, changed)):
-            place.parent.mkdir(
-                parents=True, exist_ok=True
-            )  # a folder that cannot be is told now, not after the training
+        place = results_file(wish, session, changed)
+        if team.leads and place:  # a folder that cannot be is told now, not after the training
+            place.parent.mkdir(parents=True, exist_ok=True)
         if device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # every batch has the same shape: look for the fastest kernels once
             torch.cuda.reset_peak_memory_stats()
@@ -112,7 +111,7 @@ def train_one(wish: Wish) -> int:
     }
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     written = [out / "scores.json"]
-    if place := results_file(wish, session, changed):
+    if place:
         written.append(place)
     for path in written:
         write_text(path, text)

@@ -176,11 +176,12 @@ def _by_name(listing: Path, lines: list[str], entries: list[tuple[tuple[int, int
     lines = [name for _, name in entries] or lines
     if len(set(lines)) < len(lines):
         raise BadData(f"{listing}: every name stands there once")
-    classes = _class_names(listing, lines)
-    indices = {name: classes.index(name) if name != "void" else VOID for name in lines}
-    palette = np.concatenate([bit_palette(len(classes)), bit_palette(256)[255:]])
     if entries:
         classes, palette, _ = _by_colour(listing, entries)
+    else:
+        classes = _class_names(listing, lines)
+        palette = np.concatenate([bit_palette(len(classes)), bit_palette(256)[255:]])
+    indices = {name: classes.index(name) if name != "void" else VOID for name in lines}
     return classes, palette, Polygons(indices, indices.get("background", VOID))
 
 

@@ -173,7 +173,7 @@ def listeners(image, pixels, kernels: dict) -> Figure:
         for ax, (title, kernel) in zip(axes[1:], kernels.items()):
             row = np.array(kernel[y * width + x]).reshape(height, width)
             ax.imshow(row, cmap="magma", vmin=0, vmax=row.max())
-            bare(ax, f"{title} (bright: much)" if line == 0 else "", lines=False)
+            plots._bare(ax, f"{title} (bright: much)" if line == 0 else "", fontsize=10)
         for ax in axes:
             ax.plot(x, y, "o", markersize=7, markerfacecolor="none", markeredgecolor="white", markeredgewidth=2.4)
             ax.plot(x, y, "o", markersize=7, markerfacecolor="none", markeredgecolor="black", markeredgewidth=1)
@@ -338,5 +338,5 @@ def live_crf(image, truth, probabilities, weight, sigma_xy, sigma_rgb, smoothnes
     scores = [100 * metrics.boundary_f1(each, truth, 2) for each in (before, labels)]
     left.set_title(f"boundary F1: {scores[0]:.0f} % before (orange), {scores[1]:.0f} % after (white)", fontsize=10)
     right.imshow(q[1], cmap="cividis", vmin=0, vmax=1)
-    bare(right, "probability of cup, from 0 (dark) to 1 (bright)", lines=False)
+    plots._bare(right, "probability of cup, from 0 (dark) to 1 (bright)", fontsize=10)
     return fig

@@ -8,7 +8,6 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import Tensor
 
 from segbook import plots
-from segbook.course.figures.axes import bare
 from segbook.metrics import boundary
 
 #: The same colour for a net in every figure of the chapter.
@@ -65,15 +64,15 @@ def edge_zoom(image, mask, predictions: dict, window, dataset) -> Figure:
     plots.image(axes[0], image)
     axes[0].add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, edgecolor="black", linewidth=3))
     axes[0].add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, edgecolor="white", linewidth=1.4))
-    bare(axes[0], "the scene", lines=False)
+    plots._bare(axes[0], "the scene", fontsize=10)
     picture = np.asarray(image).transpose(1, 2, 0)[cut]
     axes[1].imshow(picture, interpolation="nearest")
-    bare(axes[1], "enlarged", lines=False)
+    plots._bare(axes[1], "enlarged", fontsize=10)
     maps = {"truth": mask, **predictions}
     for ax, (title, labels) in zip(axes[2:], maps.items()):
         ax.imshow(plots.paint(np.asarray(labels)[cut], dataset.palette, dataset.ignore_index), interpolation="nearest")
         _outline(ax, np.asarray(mask)[cut])
-        bare(ax, title, lines=False)
+        plots._bare(ax, title, fontsize=10)
     present = [np.asarray(labels)[cut] for labels in maps.values()]
     plots.legend(fig, dataset.classes, dataset.palette, present=present, loc="lower center", bbox_to_anchor=(0.5, 0.0))
     return fig

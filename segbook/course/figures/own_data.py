@@ -49,7 +49,7 @@ def mixing(small, nearest, bilinear, names: dict) -> Figure:
         for row, column in np.ndindex(pixels.shape[:2]):
             if tuple(int(n) for n in pixels[row, column]) not in names:
                 ax.text(column, row, "×", ha="center", va="center", size=11)
-        bare(ax, title, lines=False)
+        plots._bare(ax, title, fontsize=10)
     handles = [Patch(facecolor=np.array(colour) / 255, label=name) for colour, name in names.items() if colour in drawn]
     handles.append(Line2D([], [], marker="x", color=plots.INK, linestyle="none", label="no class"))
     fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
@@ -72,7 +72,7 @@ def polygons(picture, shapes, labels, dataset) -> Figure:
                   bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5})  # fmt: skip
     left.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     right.imshow(plots.paint(labels, dataset.palette, dataset.ignore_index), interpolation="nearest")
-    bare(right, "label map", lines=False)
+    plots._bare(right, "label map", fontsize=10)
     plots.legend(fig, dataset.classes, dataset.palette, present=[labels])
     return fig
 
@@ -232,7 +232,7 @@ class Objects:
         for place, (title, pixels) in enumerate(panels):
             ax = fig.add_axes((0.005 + place * 0.255, 0.16, 0.25, 0.74))
             ax.imshow(pixels, interpolation="nearest", **({"vmin": 0, "vmax": 1} if pixels.ndim == 2 else {}))
-            bare(ax, title, lines=False)
+            plots._bare(ax, title, fontsize=10)
         kept, right, true, found = self.score(threshold, smallest)
         ax = fig.add_axes((0.86, 0.16, 0.13, 0.72))
         values = [100 * right / kept if kept else 0, 100 * found / true if true else 0]

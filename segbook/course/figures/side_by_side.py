@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Patch
 
 from segbook import plots
-from segbook.course.figures.axes import bare
 
 NAMES = {
     "fcn32s": "FCN-32s", "fcn16s": "FCN-16s", "fcn8s": "FCN-8s", "segnet": "SegNet", "unet": "U-Net",
@@ -245,15 +244,14 @@ def duel(image, mask, first, second, names: tuple[str, str], dataset) -> Figure:
             plots.image(ax, image, title)
         elif title == "who is right":
             ax.imshow(who, cmap=ListedColormap(list(WHO.values())), vmin=0, vmax=4, interpolation="nearest")
-            ax.set_title(title)
-            bare(ax, lines=False)
+            plots._bare(ax, title)
         else:
             plots.label_map(ax, panels[title], dataset.palette, ignore_index=dataset.ignore_index, title=title)
     labels = ["both right", f"only {NAMES[names[0]]}", f"only {NAMES[names[1]]}", "both wrong"]
     shares = [float((who == i).sum() / max(1, (who != 4).sum())) for i in range(4)]
     handles = [Patch(facecolor=c, edgecolor="#5A5A5A", label=f"{label}: {100 * s:.0f} %")
                for label, c, s in zip(labels, WHO.values(), shares)]  # fmt: skip
-    handles.append(Patch(facecolor=list(WHO.values())[4], edgecolor="#5A5A5A", label="void"))
+    handles.append(Patch(facecolor=WHO["void"], edgecolor="#5A5A5A", label="void"))
     fig.legend(handles=handles, loc="lower center", ncols=5)
     return fig
 

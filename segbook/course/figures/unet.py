@@ -34,8 +34,7 @@ def tiles(pictures, titles, columns: int | None = None, across: float | None = N
         ax.set_axis_off()
     for ax, picture, title in zip(places, pictures, titles):
         ax.imshow(plots.picture(picture), interpolation="nearest")
-        plots._bare(ax)
-        ax.set_title(title, size=10)
+        plots._bare(ax, title, size=10)
     return fig
 
 
@@ -176,8 +175,7 @@ def differences(maps, titles) -> Figure:
     fig = plots.figure(9, 3.0)
     for ax, values, title in zip(plots.row_of_axes(fig, len(maps)), maps, titles):
         drawn = ax.imshow(np.maximum(values, 1e-5), cmap="magma", norm=scale, interpolation="nearest")
-        plots._bare(ax)
-        ax.set_title(title, size=10)
+        plots._bare(ax, title, size=10)
     fig.colorbar(drawn, ax=fig.axes, shrink=0.8, label="|difference of the logits|")
     return fig
 
