@@ -14,8 +14,8 @@ import os
 from unittest import mock
 
 import pytest
+from figure_regression import compare_cell, images
 
-from segbook.course.figure_regression import compare_cell, pictures
 from segbook.course.kernels import merged_environment, pinned_environment, scratch_folder
 
 EXECUTED, COMPARED = "notebook-cell-executed", "figures-compared"
@@ -81,9 +81,9 @@ def pytest_runtest_call(item):
     if outcome.excinfo is not None:
         return
     tags = item.cell.metadata.get("tags", [])
-    from_training, chosen = "figure-from-training" in tags, "pictures-from-training" in tags
+    from_training, chosen = "figure-from-training" in tags, "images-from-training" in tags
     differences = compare_cell(item.cell.outputs, item.test_outputs, from_training, chosen)
-    item.user_properties.append((COMPARED, len(pictures(item.test_outputs))))
+    item.user_properties.append((COMPARED, len(images(item.test_outputs))))
     if differences:
         try:
             item.raise_cell_error("Figures differ", "\n".join(differences))

@@ -6,10 +6,6 @@ training from the command line needs neither matplotlib nor Jupyter.
 
 from importlib import import_module
 
-# Not lazy like the rest: whichever part imports the module ``segbook.progress`` first would set this package's attribute
-# ``progress`` to the module, and the lazy function of the same name would never be looked up.
-from segbook.progress import progress  # noqa: F401
-
 __version__ = "0.1.0"
 
 # Name a notebook writes -> module that holds it. A value without a colon is the module itself.
@@ -21,29 +17,32 @@ _PUBLIC = {
     "course_map": "segbook.course.course_map:course_map",
     "crf": "segbook.crf",
     "data": "segbook.data",
+    "evaluation": "segbook.evaluation",
     "layers": "segbook.layers",
     "losses": "segbook.losses",
     "metrics": "segbook.metrics",
     "models": "segbook.models",
     "plots": "segbook.plots",
+    "progress": "segbook._bars:progress",
+    "showing": "segbook.showing",
     "training": "segbook.training",
     "widgets": "segbook.widgets",
     "setup": "segbook.course.session:setup",
     "Run": "segbook.course.session:Run",
     "Recipe": "segbook.training:Recipe",
     "History": "segbook.training:History",
-    "Scores": "segbook.training:Scores",
+    "Evaluation": "segbook.evaluation:Scores",
     "fit": "segbook.training:fit",
-    "evaluate": "segbook.training:evaluate",
-    "predict": "segbook.training:predict",
-    "show": "segbook.plots:show",
-    "show_source": "segbook.plots:show_source",
-    "show_table": "segbook.plots:show_table",
-    "measured": "segbook.plots:measured",
+    "evaluate": "segbook.evaluation:evaluate",
+    "predict": "segbook.evaluation:predict",
+    "show": "segbook.showing:show",
+    "show_source": "segbook.showing:show_source",
+    "show_table": "segbook.showing:show_table",
+    "measured": "segbook.showing:measured",
     "LiveFigure": "segbook.widgets:LiveFigure",
 }
 
-__all__ = ["__version__", "progress", *sorted(_PUBLIC)]
+__all__ = ["__version__", *sorted(_PUBLIC)]
 
 
 def __getattr__(name: str):

@@ -1,7 +1,7 @@
 """Predictions that understand nothing: the scores that a network must beat before it has shown anything.
 
-``location_prior`` never looks at the picture, ``pixel_classifier`` looks at one pixel at a time. Both return something
-that ``score`` takes: a label map [H, W], or a function from pictures to label maps.
+``location_prior`` never looks at the image, ``pixel_classifier`` looks at one pixel at a time. Both return something
+that ``score`` takes: a label map [H, W], or a function from images to label maps.
 """
 
 from collections.abc import Callable
@@ -17,10 +17,10 @@ _CHUNK = 2_000_000
 
 
 def location_prior(dataset) -> Tensor:
-    """The class that is most frequent at each place of the picture: uint8 [H, W].
+    """The class that is most frequent at each place of the image: uint8 [H, W].
 
-    Void is not counted. A place that is void in every picture gets the class that is most frequent over all. Raises
-    ``ValueError`` when every pixel is void, and ``BadData`` when the pictures differ in size.
+    Void is not counted. A place that is void in every image gets the class that is most frequent over all. Raises
+    ``ValueError`` when every pixel is void, and ``BadData`` when the images differ in size.
     """
     masks = dataset.tensors()[1]
     counts = torch.stack([(masks == label).sum(0) for label in range(dataset.num_classes)])
@@ -63,12 +63,12 @@ def pixel_classifier(dataset, pixels: int = 40_000, trees: int = 10, seed: int =
     if not len(labelled):
         raise ValueError(f"{dataset!r} has no labelled pixel, only void")
     chosen = np.random.default_rng(seed).choice(labelled, min(pixels, len(labelled)), replace=False)
-    # Features of the chosen pixels only, picture by picture: those of a large data set would not fit into memory.
+    # Features of the chosen pixels only, image by image: those of a large data set would not fit into memory.
     chosen.sort()
-    per_picture = masks[0].numel()
+    per_image = masks[0].numel()
     features = np.concatenate([
-        pixel_features(images[number][None])[chosen[chosen // per_picture == number] % per_picture]
-        for number in np.unique(chosen // per_picture)
+        pixel_features(images[number][None])[chosen[chosen // per_image == number] % per_image]
+        for number in np.unique(chosen // per_image)
     ])  # fmt: skip
     # Three pixels in a leaf at least, or the trees would learn every noisy pixel by heart.
     forest = RandomForestClassifier(trees, min_samples_leaf=3, random_state=seed).fit(features, labels[chosen])
@@ -81,10 +81,10 @@ def pixel_classifier(dataset, pixels: int = 40_000, trees: int = 10, seed: int =
     return predict
 
 
-def score(prediction: Tensor | Callable[[Tensor], Tensor], dataset) -> ConfusionMatrix:
+def evaluate_baseline(prediction: Tensor | Callable[[Tensor], Tensor], dataset) -> ConfusionMatrix:
     """The confusion matrix of a baseline over a whole data set.
 
-    ``prediction``: one label map [H, W] that is the answer to every picture, or a function from images uint8 [N, 3, H, W]
+    ``prediction``: one label map [H, W] that is the answer to every image, or a function from images uint8 [N, 3, H, W]
     to labels [N, H, W]. Raises ``ValueError`` when the sizes do not fit.
     """
     images, masks = dataset.tensors()

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import segbook
-from segbook.progress import progress
+from segbook._bars import progress
 
 
 class UsageError(ValueError):
@@ -244,7 +244,7 @@ def train(options) -> int:
     asked = {
         name: getattr(options, name) for name in ("steps", "batch_size", "width", "size", "compile", "out", "results")
     }
-    wish = full_run.Wish(options.model, seed=options.seed or 0, **asked)
+    wish = full_run.TrainOptions(options.model, seed=options.seed or 0, **asked)
     if options.model != full_run.ALL:
         return full_run.train_one(wish)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -267,7 +267,7 @@ def leaderboard(options) -> int:
 
 def predict(options) -> int:
     """Write labels/NAME.png (indexed, values are class numbers) and overlays/NAME.png for every image of the folder, and
-    areas.csv: a line for each picture and class with its pixels and their share of the picture."""
+    areas.csv: a line for each image and class with its pixels and their share of the image."""
     import numpy as np
 
     from segbook.course.saved import load_model
@@ -307,7 +307,7 @@ def predict(options) -> int:
         _write_png(options.out / "overlays" / f"{path.stem}.png", blend.round().astype(np.uint8))
         pixels = np.bincount(labels.ravel(), minlength=len(card.classes)).tolist()
         areas += [[path.name, name, n, f"{n / labels.size:.6f}"] for name, n in zip(card.classes, pixels)]
-    _write_csv(options.out / "areas.csv", [["picture", "class", "pixels", "share"], *areas])
+    _write_csv(options.out / "areas.csv", [["image", "class", "pixels", "share"], *areas])
     print(f"{len(paths) - unreadable} of {len(paths)} images labelled in {options.out}")
     return 1 if unreadable else 0
 
@@ -327,13 +327,13 @@ def _label(model, image, size):
 def _write_png(path: Path, pixels, palette=None) -> None:
     from PIL import Image
 
-    from segbook.data.files import replacing
+    from segbook.data.files import atomic_open
 
-    picture = Image.fromarray(pixels)
+    image = Image.fromarray(pixels)
     if palette is not None:
-        picture.putpalette(palette.tobytes())
-    with replacing(path) as file:
-        picture.save(file, "PNG")
+        image.putpalette(palette.tobytes())
+    with atomic_open(path) as file:
+        image.save(file, "PNG")
 
 
 def _write_csv(path: Path, rows) -> None:
@@ -399,7 +399,7 @@ def _list_data() -> int:
 
 
 def _check_folder(options) -> int:
-    """Print what is in a folder of pictures and labels; exit code 1 when something must be mended."""
+    """Print what is in a folder of images and labels; exit code 1 when something must be mended."""
     from segbook.data.report import inspect_folder
 
     folder = options.name or (options.root or segbook.data.data_root()) / "folder"

@@ -15,7 +15,7 @@ from torch import Tensor
 from segbook.gaussian_filters import AllPairs, PermutohedralLattice
 
 METHODS = {"lattice": PermutohedralLattice, "exact": AllPairs}
-NORMALISATIONS = ("symmetric", "after", "none")
+NORMALIZATIONS = ("symmetric", "after", "none")
 
 
 @dataclass(frozen=True)
@@ -40,29 +40,29 @@ class Bilateral(Gaussian):
     sigma_rgb: float
 
 
-def normalised(kernel, ones: Tensor, normalisation: str):
+def normalized(kernel, ones: Tensor, normalization: str):
     """Scale a kernel K by its response D_i = Σ_j k(f_i, f_j) to ``ones`` [N, 1], the pair i = j included; return it.
 
-    "symmetric" makes it D^-½ K D^-½ and "after" D^-1 K, so that weights mean the same in pictures of any size;
+    "symmetric" makes it D^-½ K D^-½ and "after" D^-1 K, so that weights mean the same in images of any size;
     "none" only divides it by the mean of D, so that pixels in a crowd of similar ones hear more than others.
     """
     response, one = kernel(ones).flatten(), ones.flatten()
     root = response.rsqrt()
-    kernel.scale(
-        *{"symmetric": (root, root), "after": (one, 1 / response), "none": (one, one / response.mean())}[normalisation]
+    kernel.normalize_(
+        *{"symmetric": (root, root), "after": (one, 1 / response), "none": (one, one / response.mean())}[normalization]
     )
     return kernel
 
 
 @lru_cache(maxsize=4)
-def build_kernel(method, normalisation, size, dtype, device, sigma_xy, sigma_rgb=None, pixels=None):
+def build_kernel(method, normalization, size, dtype, device, sigma_xy, sigma_rgb=None, pixels=None):
     """A normalised kernel, kept for the next call: weights and labels do not change it, pixels only appearance."""
     y, x = (torch.arange(n, dtype=dtype, device=device) / sigma_xy for n in size)
     features = torch.cartesian_prod(y, x).flip(1)  # [N, 2]
     if pixels is not None:
-        colours = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).view(3, -1).T.to(device)
-        features = torch.cat([features, colours.to(dtype) / sigma_rgb], dim=1)  # [N, 5]
-    return normalised(METHODS[method](features), torch.ones_like(features[:, :1]), normalisation)
+        colors = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).view(3, -1).T.to(device)
+        features = torch.cat([features, colors.to(dtype) / sigma_rgb], dim=1)  # [N, 5]
+    return normalized(METHODS[method](features), torch.ones_like(features[:, :1]), normalization)
 
 
 def local_update(minus_energy: Tensor, out: Tensor | None = None) -> Tensor:
@@ -89,10 +89,10 @@ def mean_field(probabilities: Tensor, kernels, iterations: int) -> Tensor:
 
 @dataclass(frozen=True)
 class DenseCRF:
-    """``crf(image uint8 [3, H, W], probabilities [K, H, W]) -> probabilities [K, H, W]`` with the picture's edges.
+    """``crf(image uint8 [3, H, W], probabilities [K, H, W]) -> probabilities [K, H, W]`` with the image's edges.
 
-    ``iterations`` of mean field; ``method`` "exact" (all pairs, in time (H·W)², for small pictures) or "lattice" (nearly the
-    same, in time H·W); ``normalisation``: see :func:`normalised`. Image and probabilities (float32, or float64 for more
+    ``iterations`` of mean field; ``method`` "exact" (all pairs, in time (H·W)², for small images) or "lattice" (nearly the
+    same, in time H·W); ``normalization``: see :func:`normalized`. Image and probabilities (float32, or float64 for more
     digits) lie on one device. A label of probability 0 stays impossible: raise zeros that are not certain to 1e-5, say.
     Raises TypeError for other types, ValueError for other shapes, logits, and numbers that cannot be used.
     """
@@ -101,12 +101,12 @@ class DenseCRF:
     smoothness: Gaussian
     iterations: int = 10
     method: str = "lattice"
-    normalisation: str = "symmetric"
+    normalization: str = "symmetric"
 
     def __post_init__(self):
         if type(self.appearance) is not Bilateral or type(self.smoothness) is not Gaussian:
             raise TypeError("appearance must be a Bilateral(weight, sigma_xy, sigma_rgb), smoothness a Gaussian(…)")
-        for name, choices in (("method", METHODS), ("normalisation", NORMALISATIONS)):
+        for name, choices in (("method", METHODS), ("normalization", NORMALIZATIONS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
         if not isinstance(self.iterations, int) or self.iterations < 0:
@@ -121,7 +121,7 @@ class DenseCRF:
 
     def kernels(self, image: Tensor, dtype=torch.float32) -> list:
         """The pairs (weight, kernel) for :func:`mean_field`. A kernel without weight is left out."""
-        common = self.method, self.normalisation, tuple(image.shape[1:]), dtype, image.device
+        common = self.method, self.normalization, tuple(image.shape[1:]), dtype, image.device
         near, alike = self.smoothness, self.appearance
         kernels = []
         if alike.weight > 0:
@@ -133,7 +133,7 @@ class DenseCRF:
 
 
 def check(image: Tensor, probabilities: Tensor) -> None:
-    """Refuse what is no picture, or no probabilities of the labels of its pixels."""
+    """Refuse what is no image, or no probabilities of the labels of its pixels."""
     for name, value, dtypes in (("image", image, "uint8"), ("probabilities", probabilities, "float32 or float64")):
         dtype = str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
         if not isinstance(value, Tensor) or dtype not in dtypes.split(" or "):

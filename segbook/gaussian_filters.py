@@ -23,10 +23,10 @@ class AllPairs:
         half_square, one = features.square().sum(dim=1, keepdim=True) / -2, torch.ones_like(features[:, :1])
         self.query, self.key = torch.cat([features, half_square, one], 1), torch.cat([features, one, half_square], 1)
 
-    def scale(self, sent: Tensor, received: Tensor) -> None:
-        """From now on multiply what pixel j sends by sent[j] and what pixel i receives by received[i], both [N]."""
-        self.key[:, -1] += sent.log()
-        self.query[:, -2] += received.log()
+    def normalize_(self, columns: Tensor, rows: Tensor) -> None:
+        """From now on multiply what pixel j sends by columns[j] and what pixel i receives by rows[i], both [N]."""
+        self.key[:, -1] += columns.log()
+        self.query[:, -2] += rows.log()
 
     def __call__(self, values: Tensor) -> Tensor:
         rows = max(1, 2**18 // len(self.key))
@@ -91,20 +91,20 @@ class PermutohedralLattice:
         self.splat_starts = F.pad(starts, (0, 1), value=len(order)).int()
         self.slice_vertices = torch.empty_like(order).scatter_(0, order, vertex).view(-1, d + 1).int()
         self.slice_weights = weights / (1 + 2.0**-d)
-        self.neighbours = torch.full((d + 1, missing + 1, 3), missing, dtype=torch.int32, device=rank.device)
+        self.neighbors = torch.full((d + 1, missing + 1, 3), missing, dtype=torch.int32, device=rank.device)
         itself = torch.arange(missing, dtype=torch.int32, device=rank.device)
-        for neighbours, step in zip(self.neighbours, steps):  # columns: vertex before, itself, vertex after
+        for neighbors, step in zip(self.neighbors, steps):  # columns: vertex before, itself, vertex after
             after = torch.searchsorted(vertices, vertices + step).clamp_(max=missing - 1)
             after = after.where(vertices.index_select(0, after) == vertices + step, missing)
-            neighbours[:-1, 1], neighbours[:-1, 2] = itself, after
-            neighbours[:, 0].scatter_(0, after, itself)  # whose neighbour after I am, that one is my neighbour before
-        self.neighbours[:, missing] = missing
+            neighbors[:-1, 1], neighbors[:-1, 2] = itself, after
+            neighbors[:, 0].scatter_(0, after, itself)  # whose neighbour after I am, that one is my neighbour before
+        self.neighbors[:, missing] = missing
         self.blur_weights = features.new_tensor([0.5, 1, 0.5]).repeat(missing + 1, 1)
 
-    def scale(self, sent: Tensor, received: Tensor) -> None:
-        """From now on multiply what pixel j sends by sent[j] and what pixel i receives by received[i], both [N]."""
-        self.splat_weights = self.splat_weights * sent.index_select(0, self.splat_pixels)
-        self.slice_weights = self.slice_weights * received[:, None]
+    def normalize_(self, columns: Tensor, rows: Tensor) -> None:
+        """From now on multiply what pixel j sends by columns[j] and what pixel i receives by rows[i], both [N]."""
+        self.splat_weights = self.splat_weights * columns.index_select(0, self.splat_pixels)
+        self.slice_weights = self.slice_weights * rows[:, None]
 
     def splat(self, values: Tensor) -> Tensor:
         """Values of the pixels [N, K] -> values of the vertices [M+1, K], the last of which is empty."""
@@ -113,8 +113,8 @@ class PermutohedralLattice:
 
     def blur(self, table: Tensor) -> Tensor:
         """Along each of the d+1 axes add half of both neighbours: [M+1, K] -> [M+1, K]."""
-        for neighbours in self.neighbours:
-            table = F.embedding_bag(neighbours, table, mode="sum", per_sample_weights=self.blur_weights)
+        for neighbors in self.neighbors:
+            table = F.embedding_bag(neighbors, table, mode="sum", per_sample_weights=self.blur_weights)
         return table
 
     def slice(self, table: Tensor) -> Tensor:

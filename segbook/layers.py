@@ -18,8 +18,8 @@ def scaled(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
-def require_picture_size(height: int, width: int) -> None:
-    """Raise ValueError for pictures below 32x32 pixels: at the stride of a classifier nothing would be left of them."""
+def check_min_size(height: int, width: int) -> None:
+    """Raise ValueError for images below 32x32 pixels: at the stride of a classifier nothing would be left of them."""
     if min(height, width) < 32:
         raise ValueError(f"images must be at least 32x32 pixels, got {height}x{width}")
 
@@ -94,8 +94,8 @@ def bilinear_kernel(kernel_size: int) -> torch.Tensor:
     if kernel_size < 1:
         raise ValueError(f"kernel_size must be at least 1, got {kernel_size}")
     factor = (kernel_size + 1) // 2
-    centre = factor - 1 if kernel_size % 2 else factor - 0.5
-    tent = 1 - (torch.arange(kernel_size) - centre).abs() / factor
+    center = factor - 1 if kernel_size % 2 else factor - 0.5
+    tent = 1 - (torch.arange(kernel_size) - center).abs() / factor
     return torch.outer(tent, tent)
 
 
@@ -143,7 +143,7 @@ class ASPP(nn.Module):
     Input [N, in_channels, h, w], output [N, out_channels, h, w]. Branches, each with batch norm and ReLU: one 1x1; a 3x3 at
     each of ``rates``; with ``image_pooling`` the mean over the whole map, so that every pixel knows the scene.
     ``separable`` makes the atrous branches depthwise separable (v3+). Raises ValueError for a batch of one in training:
-    the pooled branch has one value a channel and picture, and batch norm needs at least two to have a variance.
+    the pooled branch has one value a channel and image, and batch norm needs at least two to have a variance.
     Papers: arXiv 1706.05587, section 3.3; arXiv 1802.02611, section 3.1.
     """
 
@@ -168,7 +168,7 @@ class ASPP(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.training and self.image_pooling and len(x) == 1:
             raise ValueError(
-                "image pooling cannot train on a batch of one picture: its batch norm would see a single value a "
+                "image pooling cannot train on a batch of one image: its batch norm would see a single value a "
                 "channel. Use a batch of two or more, or build the net with image_pooling=False"
             )
         branches = [branch(x) for branch in self.convs]
@@ -189,7 +189,7 @@ def center_crop(features: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return features[..., top : top + size[0], left : left + size[1]]
 
 
-def he_initialise(module: nn.Module) -> None:
+def he_initialize(module: nn.Module) -> None:
     """Weights of every convolution from N(0, 2 / fan_in), biases zero (He et al., 2015; U-Net section 3).
 
     The factor 2 makes up for ReLU, which sets half of a centred signal to zero: the variance of the activations then

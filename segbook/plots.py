@@ -4,22 +4,13 @@ Everything here draws what it is handed (arrays or tensors) and returns a matplo
 draws on given axes; nothing trains, loads or displays on its own except the ``show`` functions.
 """
 
-import base64
-import html
-import inspect
-import io
 import math
-import re
-import sys
-from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
-from PIL import Image
 
 from segbook.data.classes import DRIVING_CLASSES, DRIVING_PALETTE
 
@@ -27,8 +18,11 @@ DPI = 100
 
 #: Line and bar colours, from the colour-blind-safe set of Okabe and Ito; the pale yellow comes last.
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5A5A5A", "#F0E442")
+
 INK = "#262626"  # text
+
 PALE = "#D9D9D9"  # grid lines and frames
+
 WRONG = (213, 94, 0)  # wrong pixels in error maps
 
 
@@ -91,273 +85,17 @@ def row_of_axes(fig: Figure, count: int, **options) -> np.ndarray:
     return fig.subplots(1, count, squeeze=False, **options)[0]
 
 
-# ---------------------------------------------------------------------------------------------------- showing
-
-
-def png(fig: Figure, small: bool = True) -> bytes:
-    """Render ``fig`` at 100 dpi to PNG bytes and close it.
-
-    ``small=True`` maps the picture to a palette of 256 colours, which halves the size of a notebook: the flat
-    colours (paper, lines, class colours, text) are kept exactly and photographs are dithered. ``small=False`` is
-    faster and is what live figures use.
-    """
-    if not isinstance(fig, Figure):
-        raise TypeError(f"expected a matplotlib Figure, got {type(fig).__name__}; return `fig`, not its axes")
-    try:
-        # Drawing on a canvas of our own takes half the time of fig.savefig, which draws once more for the layout.
-        fig.set_dpi(DPI)
-        canvas = FigureCanvasAgg(fig)
-        canvas.draw()
-        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    finally:
-        close(fig)
-    if small:
-        return _palette_png(pixels)
-    out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(out, format="png", compress_level=1)
-    return out.getvalue()
-
-
-def smaller(picture: bytes) -> bytes:
-    """PNG bytes → PNG bytes with a palette of 256 colours, as ``png`` makes them."""
-    return _palette_png(np.array(Image.open(io.BytesIO(picture)).convert("RGB")))
-
-
-def close(fig: Figure) -> None:
-    """Close ``fig``, and do so without importing pyplot when nobody else has."""
-    if "matplotlib.pyplot" in sys.modules:
-        sys.modules["matplotlib.pyplot"].close(fig)
-
-
-def _palette_png(pixels: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    _to_palette(pixels).save(out, format="png", optimize=True)
-    return out.getvalue()
-
-
-def _to_palette(pixels: np.ndarray) -> Image.Image:
-    """uint8 [H, W, 3] → a palette picture. Exact when there are at most 256 colours."""
-    picture = Image.fromarray(pixels)
-    codes = (pixels.astype(np.uint32) << np.array([16, 8, 0], dtype=np.uint32)).sum(-1, dtype=np.uint32)
-    colours, counts = np.unique(codes, return_counts=True)
-    few = len(colours) <= 256
-    if few:
-        palette = colours
-    else:
-        # Frequent colours are drawn things and stay exact; greys keep text crisp; the rest serves the photographs.
-        flat = colours[np.argsort(-counts, kind="stable")][:48]
-        greys = np.arange(0, 256, 17, dtype=np.uint32) * 0x010101
-        fixed = np.unique(np.concatenate([flat, greys]))
-        rest = Image.fromarray(pixels[~np.isin(codes, flat)][None])
-        rest = rest.quantize(256 - len(fixed), method=Image.Quantize.MEDIANCUT, kmeans=1)
-        entries = np.array(rest.getpalette()[: 3 * (256 - len(fixed))], dtype=np.uint32).reshape(-1, 3)
-        entries = (entries << np.array([16, 8, 0], dtype=np.uint32)).sum(-1, dtype=np.uint32)
-        palette = np.concatenate([fixed, entries])[:256]
-    table = Image.new("P", (1, 1))
-    table.putpalette([int(code) >> shift & 255 for code in palette for shift in (16, 8, 0)])
-    if few:
-        indexed = Image.fromarray(np.searchsorted(palette, codes).astype(np.uint8))
-        indexed.putpalette(table.getpalette())
-        return indexed
-    indexed = picture.quantize(palette=table, dither=Image.Dither.FLOYDSTEINBERG)
-    # Pillow looks colours up on a coarse grid, which turns white into nearly white: put the fixed ones right.
-    order = np.argsort(palette, kind="stable")
-    place = np.searchsorted(palette, codes, sorter=order).clip(max=len(palette) - 1)
-    known = palette[order][place] == codes
-    index = np.where(known, order[place], np.asarray(indexed)).astype(np.uint8)
-    exact = Image.fromarray(index)
-    exact.putpalette(table.getpalette())
-    return exact
-
-
-def alt_text(alt: str) -> str:
-    """``alt`` on one line; ``ValueError`` when it says nothing."""
-    if not isinstance(alt, str) or not alt.strip():
-        raise ValueError("alt must say in words what the figure shows and what to notice; it was empty")
-    return " ".join(alt.split())
-
-
-def _display(data: dict, metadata: dict | None = None) -> None:
-    """Hand a bundle to the notebook; under plain Python print its text."""
-    try:
-        from IPython import get_ipython
-        from IPython.display import display
-    except ImportError:
-        get_ipython = display = None
-    if display is None or get_ipython() is None:
-        print(data["text/plain"])
-    else:
-        display(data, metadata=metadata or {}, raw=True)
-
-
-def show(fig: Figure, alt: str) -> None:
-    """Display ``fig`` once, with alternative text, and close it; the last statement of a cell.
-
-    ``alt`` says what the figure shows and what to notice: screen readers read it, and it is the text that the
-    regression test of the notebook compares. Under plain Python the text is printed.
-    Raises ``ValueError`` for an empty alt and ``TypeError`` for anything but a matplotlib figure.
-    """
-    alt = alt_text(alt)
-    picture = base64.b64encode(png(fig)).decode()
-    _display({"image/png": picture, "text/plain": f"<Figure: {alt}>"}, {"image/png": {"alt": alt}})
-
-
-def show_source(thing) -> None:
-    """Display the source of a class, function or method as it runs, with the file that holds it.
-
-    Line numbers are left out: they would change with every edit of the file above.
-    Raises ``TypeError`` for an object that has no Python source (an instance, a built-in).
-    """
-    try:
-        source = inspect.cleandoc("\n" + inspect.getsource(thing)).strip()
-    except (TypeError, OSError) as error:
-        name = getattr(thing, "__name__", type(thing).__name__)
-        raise TypeError(
-            f"there is no Python source to show for {name!r}: hand over a class or a function, not an instance"
-        ) from error
-    module = inspect.getmodule(thing)
-    name = getattr(module, "__name__", "__main__")
-    if name == "__main__":
-        where = "this notebook"
-    else:
-        path = name.replace(".", "/")
-        where = f"{path}/__init__.py" if Path(module.__file__).stem == "__init__" else f"{path}.py"
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", source)), default=0))
-    _display({"text/markdown": f"*{where}*\n{fence}python\n{source}\n{fence}", "text/plain": source})
-
-
-def measured(value: float, digits: int = 2, unit: str = "") -> str:
-    """A number that comes from training or timing, with the sign that says it differs a little between machines.
-
-    ``measured(0.4712)`` → ``'≈0.47'``, ``measured(12.31, 1, "s")`` → ``'≈12.3 s'``. ``digits`` counts decimals.
-    A missing value (``None`` or nan) gives ``'–'``. The regression test lets the digits after ≈ differ, so the cell
-    itself must assert the band that its text relies on.
-    """
-    if value is None or math.isnan(value):
-        return "–"
-    text = f"≈{float(value):,.{digits}f}"
-    return f"{text}{unit}" if unit in ("", "%", "×") else f"{text} {unit}"
-
-
-_NUMBER = re.compile(r"^[≈~<>≤≥]?\s*[-+−]?\d[\d,]*\.?\d*(e[-+]?\d+)?\s*(%|×|[a-zA-Zµ]{1,5}|[a-zA-Z]+/[a-zA-Z]+)?$")
-
-
-def _number(text: str) -> float | None:
-    """The value of a table cell's text, or None where it is not a number."""
-    if not _NUMBER.match(text):
-        return None
-    return float(re.search(r"[-+]?\d[\d,]*\.?\d*(e[-+]?\d+)?", text.replace("−", "-"))[0].replace(",", ""))
-
-
-def _cell(value, digits: int) -> str:
-    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
-        return "–"
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if isinstance(value, int | np.integer):
-        return f"{value:,}"
-    if isinstance(value, float | np.floating):
-        return f"{value:,.{digits}f}"
-    return str(value)
-
-
-def show_table(rows, columns=None, *, caption: str = "", best: dict | None = None, digits: int = 2) -> None:
-    """Display a small table: HTML in a notebook, aligned text elsewhere.
-
-    ``rows``: sequences in the order of ``columns``, or dicts keyed by them (then ``columns`` may be left out).
-    Whole numbers get thousands separators, floats ``digits`` decimals, None and nan a dash; strings stay as they are,
-    so numbers from training come as ``measured(x)``. Columns of numbers are right-aligned.
-    ``best={"IoU": max, "seconds": min}`` prints the best value of a column in bold. The winner then belongs to the
-    output that the regression test compares: use it where the order is certain.
-    Raises ``ValueError`` for rows that do not fit the columns.
-    """
-    rows = list(rows)
-    if columns is None:
-        if not rows or not isinstance(rows[0], dict):
-            raise ValueError("name the columns: show_table(rows, columns)")
-        columns = list(rows[0])
-    columns = [str(column) for column in columns]
-    table = []
-    for number, row in enumerate(rows):
-        if isinstance(row, dict):
-            unknown = [key for key in row if str(key) not in columns]
-            if unknown:
-                raise ValueError(f"row {number} has the keys {unknown}, which are not among the columns {columns}")
-            row = [row.get(column) for column in columns]
-        row = list(row)
-        if len(row) != len(columns):
-            raise ValueError(f"row {number} has {len(row)} cells for {len(columns)} columns")
-        table.append([_cell(value, digits) for value in row])
-
-    numeric = []
-    for column in range(len(columns)):
-        filled = [row[column] for row in table if row[column] not in ("–", "")]
-        numeric.append(bool(filled) and all(_number(text) is not None for text in filled))
-    bold = set()
-    for name, choose in (best or {}).items():
-        if name not in columns:
-            raise ValueError(f"best names the column {name!r}; the columns are {columns}")
-        column = columns.index(name)
-        values = {i: _number(row[column]) for i, row in enumerate(table) if _number(row[column]) is not None}
-        if values:
-            bold |= {(i, column) for i, value in values.items() if value == choose(values.values())}
-
-    _display({"text/html": _html(table, columns, numeric, bold, caption),
-              "text/plain": _text(table, columns, numeric, bold, caption)})  # fmt: skip
-
-
-def _html(table, columns, numeric, bold, caption) -> str:
-    def cells(texts, tag, row=None):
-        out = []
-        for column, text in enumerate(texts):
-            text = html.escape(text)
-            text = f"<b>{text}</b>" if (row, column) in bold else text
-            out.append(f'<{tag} style="text-align:{"right" if numeric[column] else "left"}">{text}</{tag}>')
-        return "<tr>" + "".join(out) + "</tr>"
-
-    lines = ["<table>"]
-    if caption:
-        lines.append(f'<caption style="text-align:left">{html.escape(caption)}</caption>')
-    lines += ["<thead>", cells(columns, "th"), "</thead>", "<tbody>"]
-    lines += [cells(row, "td", number) for number, row in enumerate(table)]
-    return "\n".join([*lines, "</tbody>", "</table>"])
-
-
-def _text(table, columns, numeric, bold, caption) -> str:
-    def padded(text, width, right):
-        # Spaces go between ≈ and the digits, where the regression test overlooks them: 9.8 and 10.1 line up alike.
-        if text.startswith("≈") and right:
-            return "≈" + text[1:].rjust(width - 1)
-        return text.rjust(width) if right else text.ljust(width)
-
-    marked = [[t + "*" * ((i, j) in bold) for j, t in enumerate(row)] for i, row in enumerate(table)]
-    widths = []
-    for column, name in enumerate(columns):
-        texts = [row[column] for row in marked]
-        widths.append(max([len(name), *(max(len(t), 10) if t.startswith("≈") else len(t) for t in texts)]))
-    lines = [caption] if caption else []
-    lines.append("  ".join(padded(*part) for part in zip(columns, widths, numeric)).rstrip())
-    lines.append("  ".join("-" * width for width in widths))
-    lines += ["  ".join(padded(*part) for part in zip(row, widths, numeric)).rstrip() for row in marked]
-    if bold:
-        lines.append("* best of its column")
-    return "\n".join(lines)
-
-
-# ---------------------------------------------------------------------------------------- pictures and label maps
-
-
-def _numbers(value) -> np.ndarray:
+def as_numpy(value) -> np.ndarray:
     """A tensor (with or without gradients, on any device), array or nested list → numpy array."""
     return value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
 
 
-def picture(value) -> np.ndarray:
+def to_uint8(value) -> np.ndarray:
     """An image as people store them → uint8 [H, W, 3].
 
     Takes [3, H, W], [1, H, W], [H, W, 3] or [H, W]; uint8, or floats between 0 and 1. Raises ``ValueError`` otherwise.
     """
-    array = _numbers(value)
+    array = as_numpy(value)
     if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[-1] != 3:
         array = np.moveaxis(array, 0, -1)
     if array.ndim == 2:
@@ -382,7 +120,7 @@ def paint(mask, palette=DRIVING_PALETTE, ignore_index: int | None = None) -> np.
     ``palette`` uint8 [K+1, 3]: one colour a class, the last for void. ``ignore_index`` is the label of void, by
     default K. Raises ``ValueError`` naming labels that have no colour.
     """
-    mask, palette = _numbers(mask), np.asarray(palette, dtype=np.uint8)
+    mask, palette = as_numpy(mask), np.asarray(palette, dtype=np.uint8)
     if mask.ndim != 2:
         raise ValueError(f"a label map has the shape [H, W]; this has {list(mask.shape)}")
     void = len(palette) - 1
@@ -395,34 +133,34 @@ def paint(mask, palette=DRIVING_PALETTE, ignore_index: int | None = None) -> np.
 
 
 def overlay(image, mask, palette=DRIVING_PALETTE, alpha: float = 0.55, ignore_index: int | None = None) -> np.ndarray:
-    """The label colours over the picture, uint8 [H, W, 3]; void pixels show the picture alone.
+    """The label colours over the image, uint8 [H, W, 3]; void pixels show the image alone.
 
-    ``alpha`` from 0 (picture only) to 1 (labels only). Raises ``ValueError`` when the sizes differ.
+    ``alpha`` from 0 (image only) to 1 (labels only). Raises ``ValueError`` when the sizes differ.
     """
-    base, labels = picture(image), _numbers(mask)
+    base, labels = to_uint8(image), as_numpy(mask)
     if base.shape[:2] != labels.shape:
-        raise ValueError(f"the picture is {base.shape[:2]} (height, width), the label map {labels.shape}")
+        raise ValueError(f"the image is {base.shape[:2]} (height, width), the label map {labels.shape}")
     void = len(palette) - 1 if ignore_index is None else ignore_index
     weight = np.where(labels == void, 0.0, alpha)[..., None]
-    # The picture turns grey under the labels, so that a colour always means a class.
-    grey = base.mean(axis=2, keepdims=True)
-    mixed = np.where(weight > 0, weight * paint(labels, palette, ignore_index) + (1 - weight) * grey, base)
+    # The image turns grey under the labels, so that a colour always means a class.
+    gray = base.mean(axis=2, keepdims=True)
+    mixed = np.where(weight > 0, weight * paint(labels, palette, ignore_index) + (1 - weight) * gray, base)
     return np.round(mixed).astype(np.uint8)
 
 
 def error_map(prediction, mask, ignore_index: int | None = None, image=None) -> np.ndarray:
     """Where a prediction is wrong, uint8 [H, W, 3]: wrong pixels orange, right ones pale, void white.
 
-    With ``image`` the right pixels show the pale picture instead of plain grey.
+    With ``image`` the right pixels show the pale image instead of plain grey.
     """
-    prediction, mask = _numbers(prediction), _numbers(mask)
+    prediction, mask = as_numpy(prediction), as_numpy(mask)
     if prediction.shape != mask.shape:
         raise ValueError(f"the prediction is {prediction.shape} (height, width), the truth {mask.shape}")
     if image is None:
         out = np.full((*mask.shape, 3), 205, dtype=np.uint8)
     else:
-        grey = picture(image).mean(axis=2, keepdims=True)
-        out = np.repeat(110 + 0.35 * grey, 3, axis=2).astype(np.uint8)
+        gray = to_uint8(image).mean(axis=2, keepdims=True)
+        out = np.repeat(110 + 0.35 * gray, 3, axis=2).astype(np.uint8)
     void = mask == ignore_index if ignore_index is not None else np.zeros(mask.shape, dtype=bool)
     out[(prediction != mask) & ~void] = WRONG
     out[void] = 255
@@ -430,9 +168,9 @@ def error_map(prediction, mask, ignore_index: int | None = None, image=None) -> 
 
 
 def image(ax, value, title: str = "") -> None:
-    """Draw a picture on ``ax`` without ticks."""
-    ax.imshow(picture(value), interpolation="antialiased")
-    _bare(ax, title)
+    """Draw an image on ``ax`` without ticks."""
+    ax.imshow(to_uint8(value), interpolation="antialiased")
+    bare(ax, title)
 
 
 def label_map(
@@ -440,13 +178,13 @@ def label_map(
 ) -> None:
     """Draw a label map on ``ax`` in its palette; with ``classes`` the names of those that occur stand on the right."""
     ax.imshow(paint(mask, palette, ignore_index), interpolation="nearest")
-    _bare(ax, title)
+    bare(ax, title)
     if classes is not None:
         legend(ax, classes, palette, present=mask)
 
 
-def _bare(ax, title: str = "", **font) -> None:
-    """Axes for a picture with an edge of its own: no ticks, no grid, no axis lines; ``font``: options of the title."""
+def bare(ax, title: str = "", **font) -> None:
+    """Axes for an image with an edge of its own: no ticks, no grid, no axis lines; ``font``: options of the title."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.grid(False)
@@ -465,7 +203,7 @@ def legend(target, classes=DRIVING_CLASSES, palette=DRIVING_PALETTE, present=Non
     labels = (
         range(len(classes))
         if present is None
-        else np.unique(np.concatenate([_numbers(p).ravel() for p in _each(present)]))
+        else np.unique(np.concatenate([as_numpy(p).ravel() for p in _each(present)]))
     )
     labels = sorted({min(int(label), len(classes)) for label in labels if label >= 0})
     handles = [
@@ -491,11 +229,11 @@ def _each(value):
 
 
 def segmentation_grid(images, masks, predictions=None, *, dataset, errors: bool = True, names=None) -> Figure:
-    """One row a picture: the picture, the truth, the prediction, and where the prediction is wrong.
+    """One row an image: the image, the truth, the prediction, and where the prediction is wrong.
 
     ``images`` [N, 3, H, W], ``masks`` [N, H, W]; ``predictions`` [N, H, W], or a dict of them by model name (one column
     each, followed by its errors unless ``errors=False``). ``dataset`` gives ``classes``, ``palette`` and
-    ``ignore_index``. ``names``: a label for each row. Raises ``ValueError`` when the numbers of pictures differ.
+    ``ignore_index``. ``names``: a label for each row. Raises ``ValueError`` when the numbers of images differ.
     """
     if predictions is None:
         predictions = {}
@@ -505,26 +243,26 @@ def segmentation_grid(images, masks, predictions=None, *, dataset, errors: bool 
         if len(found) != len(images):
             raise ValueError(f"{len(images)} images, but {len(found)} label maps in {what!r}")
     if not len(images):
-        raise ValueError("there is no picture to draw")
+        raise ValueError("there is no image to draw")
     void, palette = dataset.ignore_index, dataset.palette
-    titles = ["picture", "truth"]
+    titles = ["image", "truth"]
     for name in predictions:
         titles += [name, f"wrong in {name}" if len(predictions) > 1 else "wrong pixels"] if errors else [name]
 
-    height, width = picture(images[0]).shape[:2]
+    height, width = to_uint8(images[0]).shape[:2]
     across = min(2.9, 10.0 / len(titles))
     fig = figure(across * len(titles), across * height / width * len(images) + 0.75)
     fig.set_layout_engine("compressed", w_pad=0.03, h_pad=0.04, wspace=0.0, hspace=0.0)
     grid = fig.subplots(len(images), len(titles), squeeze=False)
     for row, axes in enumerate(grid):
-        cells = [picture(images[row]), paint(masks[row], palette, void)]
+        cells = [to_uint8(images[row]), paint(masks[row], palette, void)]
         for labels in predictions.values():
             cells.append(paint(labels[row], palette, void))
             if errors:
                 cells.append(error_map(labels[row], masks[row], void, images[row]))
         for column, (ax, cell) in enumerate(zip(axes, cells)):
             ax.imshow(cell, interpolation="nearest" if column else "antialiased")
-            _bare(ax, titles[column] if row == 0 else "")
+            bare(ax, titles[column] if row == 0 else "")
         if names is not None:
             axes[0].set_ylabel(names[row], fontsize=9)
     legend(fig, dataset.classes, palette, present=[*masks, *(m for p in predictions.values() for m in p)])
@@ -532,11 +270,11 @@ def segmentation_grid(images, masks, predictions=None, *, dataset, errors: bool 
 
 
 def worst_images(images, masks, predictions, per_image, *, dataset, count: int = 5) -> Figure:
-    """The ``count`` pictures with the lowest score, worst first, as a ``segmentation_grid``.
+    """The ``count`` images with the lowest score, worst first, as a ``segmentation_grid``.
 
-    ``per_image``: one score (mIoU) a picture; nan is skipped.
+    ``per_image``: one score (mIoU) an image; nan is skipped.
     """
-    scores = _numbers(per_image).astype(float)
+    scores = as_numpy(per_image).astype(float)
     if len(scores) != len(images):
         raise ValueError(f"{len(images)} images, but {len(scores)} scores")
     order = [int(i) for i in np.argsort(scores, kind="stable") if not np.isnan(scores[i])][:count]
@@ -549,9 +287,6 @@ def worst_images(images, masks, predictions, per_image, *, dataset, count: int =
     )
 
 
-# ------------------------------------------------------------------------------------------------- training, scores
-
-
 def training_curve(history) -> Figure:
     """Loss, validation mIoU (where it was measured) and learning rate over the steps.
 
@@ -562,19 +297,19 @@ def training_curve(history) -> Figure:
     fig = figure(10, 2.9)
     axes = list(fig.subplots(1, 3 if validated else 2, width_ratios=[2, 1.4, 1] if validated else [2, 1]))
     loss, rate = axes[0], axes[-1]
-    for colour, (name, run) in zip(_colours(len(runs)), runs.items()):
+    for color, (name, run) in zip(_colors(len(runs)), runs.items()):
         values = np.asarray(run.loss, dtype=float)
         steps = np.arange(1, len(values) + 1)
         window = max(1, len(values) // 25)
         if len(values) > 2 * window:
             # A centred running mean: no value is invented beyond the ends.
             smooth = np.convolve(values, np.ones(window) / window, mode="valid")
-            loss.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+            loss.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
             steps, values = steps[window // 2 :][: len(smooth)], smooth
-        loss.plot(steps, values, color=colour, label=name)
-        rate.plot(np.arange(1, len(run.learning_rate) + 1), run.learning_rate, color=colour)
+        loss.plot(steps, values, color=color, label=name)
+        rate.plot(np.arange(1, len(run.learning_rate) + 1), run.learning_rate, color=color)
         if len(run.validation):
-            axes[1].plot(*zip(*run.validation), "o-", color=colour, markersize=4)
+            axes[1].plot(*zip(*run.validation), "o-", color=color, markersize=4)
     loss.set(title="training loss", xlabel="step")
     loss.set_ylim(bottom=0)
     rate.set(title="learning rate", xlabel="step")
@@ -587,17 +322,17 @@ def training_curve(history) -> Figure:
     return fig
 
 
-def _colours(count: int) -> list[str]:
+def _colors(count: int) -> list[str]:
     return [CYCLE[i % len(CYCLE)] for i in range(count)]
 
 
-def confusion_matrix(confusion, classes, normalise: bool = True) -> Figure:
+def confusion_matrix(confusion, classes, normalize: bool = True) -> Figure:
     """Which class is taken for which: rows are the truth, columns the prediction.
 
-    ``confusion``: counts [K, K], or an object with ``.counts``. ``normalise=True`` shows each row in per cent of the
+    ``confusion``: counts [K, K], or an object with ``.counts``. ``normalize=True`` shows each row in per cent of the
     class's pixels, so that the diagonal is the per-class accuracy; classes without a pixel stay empty.
     """
-    counts = _numbers(getattr(confusion, "counts", confusion)).astype(float)
+    counts = as_numpy(getattr(confusion, "counts", confusion)).astype(float)
     size = len(classes)
     if counts.shape != (size, size):
         raise ValueError(f"{size} classes need counts of shape [{size}, {size}]; these have {list(counts.shape)}")
@@ -611,7 +346,7 @@ def confusion_matrix(confusion, classes, normalise: bool = True) -> Figure:
         share = shares[row, column]
         if np.isnan(share):
             text = "–"
-        elif normalise:
+        elif normalize:
             text = f"{100 * share:.0f}" if share >= 0.005 else ""
         else:
             text = _short(counts[row, column])
@@ -622,7 +357,7 @@ def confusion_matrix(confusion, classes, normalise: bool = True) -> Figure:
     ax.set_xticks(range(size), classes, rotation=45 if size > 4 else 0, ha="right" if size > 4 else "center")
     ax.set_yticks(range(size), classes)
     ax.set(xlabel="predicted", ylabel="truth")
-    ax.set_title("share of each true class, in %" if normalise else "number of pixels")
+    ax.set_title("share of each true class, in %" if normalize else "number of pixels")
     _cells(ax, size, size)
     return fig
 
@@ -639,15 +374,15 @@ def _short(value: float) -> str:
     return f"{value:.0f}"
 
 
-def _cells(ax, rows: int, columns: int, colour: str = "white", width: float = 1.5) -> None:
+def _cells(ax, rows: int, columns: int, color: str = "white", width: float = 1.5) -> None:
     """Turn the axes of an ``imshow`` into a table of cells."""
     ax.grid(False)
     ax.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
     ax.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
-    ax.grid(True, which="minor", color=colour, linewidth=width)
+    ax.grid(True, which="minor", color=color, linewidth=width)
     ax.tick_params(which="both", length=0)
     for spine in ax.spines.values():
-        spine.set(visible=True, color=colour, linewidth=width)
+        spine.set(visible=True, color=color, linewidth=width)
 
 
 def per_class_bars(scores, classes, measure: str = "IoU") -> Figure:
@@ -663,19 +398,19 @@ def per_class_bars(scores, classes, measure: str = "IoU") -> Figure:
     thick = 0.8 / count
     fig = figure(7.5, max(2.2, 0.9 + len(classes) * max(0.27, 0.13 * count + 0.08)))
     ax = fig.subplots()
-    for number, (colour, (name, values)) in enumerate(zip(_colours(count), runs.items())):
-        values = _numbers(values).astype(float)
+    for number, (color, (name, values)) in enumerate(zip(_colors(count), runs.items())):
+        values = as_numpy(values).astype(float)
         mean = np.nanmean(values) if not np.isnan(values).all() else float("nan")
         place = np.arange(len(classes)) - 0.4 + thick * (number + 0.5)
         label = f"{name} (mean {mean:.2f})" if name else f"mean {mean:.2f}"
-        ax.barh(place, np.nan_to_num(values), height=thick * 0.92, color=colour, label=label)
-        ax.axvline(mean, color=colour, linewidth=1, linestyle=(0, (4, 3)), zorder=0.9)
+        ax.barh(place, np.nan_to_num(values), height=thick * 0.92, color=color, label=label)
+        ax.axvline(mean, color=color, linewidth=1, linestyle=(0, (4, 3)), zorder=0.9)
         if count == 1:
             for y, value in zip(place, values):
                 if not np.isnan(value):
                     text = ax.text(value + 0.008, y, f"{value:.2f}", va="center", size=9)
                     text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
-    absent = np.all([np.isnan(_numbers(values).astype(float)) for values in runs.values()], axis=0)
+    absent = np.all([np.isnan(as_numpy(values).astype(float)) for values in runs.values()], axis=0)
     for y in np.flatnonzero(absent):
         ax.text(0.008, y, "does not occur", va="center", size=9, style="italic", color="#6A6A6A")
     ax.set_yticks(range(len(classes)), classes)
@@ -688,11 +423,8 @@ def per_class_bars(scores, classes, measure: str = "IoU") -> Figure:
     return fig
 
 
-# ------------------------------------------------------------------------------------------------------ small things
-
-
 def number_grid(
-    ax, array, *, title: str = "", highlight=None, shade: bool = False, digits: int = 2, colour=CYCLE[4]
+    ax, array, *, title: str = "", highlight=None, shade: bool = False, digits: int = 2, color=CYCLE[4]
 ) -> None:
     """Draw a small matrix as a table of cells with its numbers, for examples worked by hand.
 
@@ -700,7 +432,7 @@ def number_grid(
     bool [rows, columns] or a list of (row, column), or a dict of colour → such. ``shade=True`` tints the
     cells by value: blue above zero, orange below.
     """
-    values = np.array(_numbers(array), dtype=object)
+    values = np.array(as_numpy(array), dtype=object)
     if values.ndim != 2:
         raise ValueError(f"a number grid has rows and columns; this array has the shape {list(values.shape)}")
     rows, columns = values.shape
@@ -711,7 +443,7 @@ def number_grid(
         tint = np.where(strength > 0, to_rgba("#56B4E9"), to_rgba("#E69F00"))
         background = background + np.abs(strength) * 0.8 * (tint - background)
     ax.imshow(background, interpolation="nearest")
-    marks = highlight if isinstance(highlight, dict) else {colour: highlight}
+    marks = highlight if isinstance(highlight, dict) else {color: highlight}
     for mark, where in marks.items():
         if where is None:
             continue
@@ -729,7 +461,7 @@ def number_grid(
         ax.text(column, row, texts[row][column], ha="center", va="center", size=size)
     ax.set_xticks([])
     ax.set_yticks([])
-    _cells(ax, rows, columns, colour="#B5B5B5", width=0.8)
+    _cells(ax, rows, columns, color="#B5B5B5", width=0.8)
     if title:
         ax.set_title(title)
 
@@ -743,11 +475,11 @@ def _grid_text(value, digits: int) -> str:
 
 
 def feature_maps(features, count: int = 16, columns: int = 8, names=None, shared: bool = False) -> Figure:
-    """The first ``count`` channels of a feature map [C, H, W] as pictures.
+    """The first ``count`` channels of a feature map [C, H, W] as images.
 
     Each map has its own scale from dark (its minimum) to bright (its maximum); ``shared=True`` gives all the same.
     """
-    maps = _numbers(features).astype(float)
+    maps = as_numpy(features).astype(float)
     if maps.ndim != 3:
         raise ValueError(
             f"feature maps have the shape [C, H, W]; these have {list(maps.shape)} (take one of the batch)"
@@ -764,6 +496,6 @@ def feature_maps(features, count: int = 16, columns: int = 8, names=None, shared
             ax.axis("off")
             continue
         ax.imshow(maps[number], cmap="viridis", interpolation="nearest", **limits)
-        _bare(ax)
+        bare(ax)
         ax.set_title(names[number] if names else f"channel {number}", size=9, pad=3)
     return fig

@@ -1,7 +1,7 @@
-"""Live figures: sliders and menus that redraw a picture, without `interact` and without `Output` widgets.
+"""Live figures: sliders and menus that redraw an image, without `interact` and without `Output` widgets.
 
 Those two cannot be followed by the notebook regression test. A ``LiveFigure`` is an ordinary box of controls over an
-image, so it is live in JupyterLab, a still picture where there is no kernel, and a stable line of text for the test.
+image, so it is live in JupyterLab, a still image where there is no kernel, and a stable line of text for the test.
 """
 
 import base64
@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 import ipywidgets
 
-from segbook import plots
+from segbook import showing
 
 _CONTROL_WIDTH = "26em"
 _UNSEEN = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"  # for screen readers
 
 
 class LiveFigure(ipywidgets.VBox):
-    """Controls above a picture that is drawn anew whenever one of them moves; the last expression of a cell.
+    """Controls above an image that is drawn anew whenever one of them moves; the last expression of a cell.
 
     ``draw(**values)`` gets one keyword a control and returns a matplotlib figure (closed after rendering).
     ``alt``: what the figure shows, as text or as a function of the same values that returns text.
@@ -28,10 +28,10 @@ class LiveFigure(ipywidgets.VBox):
     check box; a text, a text field. A slider starts at its minimum, a menu at its first choice; to start elsewhere
     hand over the widget itself.
 
-    The values are in ``live.values``, the widgets in ``live.controls``, the picture's bytes in ``live.png``.
+    The values are in ``live.values``, the widgets in ``live.controls``, the image's bytes in ``live.png``.
     Raises at construction whatever ``draw`` raises, ``TypeError`` when it returns no figure or a control is not
     understood, and ``ValueError`` for an empty alt. Later an error in ``draw`` is shown under the controls, and the
-    last good picture stays.
+    last good image stays.
 
     >>> sb.LiveFigure(lambda rate: draw_atrous(rate), alt="Where an atrous kernel looks", rate=(1, 24))
     """
@@ -43,7 +43,7 @@ class LiveFigure(ipywidgets.VBox):
             raise TypeError("a live figure needs at least one control, for example rate=(1, 24)")
         self._draw, self._alt = draw, alt
         self._controls = {name: _control(name, control) for name, control in controls.items()}
-        self._picture = ipywidgets.Image(
+        self._image = ipywidgets.Image(
             format="png", layout=ipywidgets.Layout(max_width="100%", align_self="flex-start")
         )
         self._message, self._spoken = (
@@ -56,7 +56,7 @@ class LiveFigure(ipywidgets.VBox):
             [self._with_play(name, play, interval) for name in self._controls],
             layout=ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 1.5em"),
         )
-        super().__init__([row, self._message, self._picture, self._spoken])
+        super().__init__([row, self._message, self._image, self._spoken])
         for control in self._controls.values():
             control.observe(self._on_change, names="value")
 
@@ -72,18 +72,18 @@ class LiveFigure(ipywidgets.VBox):
 
     @property
     def png(self) -> bytes:
-        """The picture that is shown now."""
-        return self._picture.value
+        """The image that is shown now."""
+        return self._image.value
 
     @property
     def alt(self) -> str:
-        """The alternative text of the picture that is shown now."""
+        """The alternative text of the image that is shown now."""
         return self._text
 
     def _redraw(self) -> None:
         values = self.values
-        text = plots.alt_text(self._alt(**values) if callable(self._alt) else self._alt)
-        self._picture.value = plots.png(self._draw(**values), small=False)
+        text = showing.alt_text(self._alt(**values) if callable(self._alt) else self._alt)
+        self._image.value = showing.png(self._draw(**values), small=False)
         self._text = text
         # An Image widget has no alternative text (and breaks with a tooltip), so the words stand beside it, unseen.
         self._spoken.value = f'<div role="status" style="{_UNSEEN}">{html.escape(text)}</div>'
@@ -111,7 +111,7 @@ class LiveFigure(ipywidgets.VBox):
         button = ipywidgets.Play(
             value=control.value, min=control.min, max=control.max, step=control.step, interval=interval
         )
-        # Linked in the kernel, so that the picture follows when it is ready and the slider never runs ahead of it.
+        # Linked in the kernel, so that the image follows when it is ready and the slider never runs ahead of it.
         ipywidgets.link((button, "value"), (control, "value"))
         return ipywidgets.HBox([button, control])
 
@@ -119,7 +119,7 @@ class LiveFigure(ipywidgets.VBox):
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         bundle = {kind: value for kind, value in bundle.items() if kind != "text/html"}
         bundle["text/plain"] = f"<Live figure: {self.alt}>"
-        bundle["image/png"] = base64.b64encode(plots.smaller(self.png)).decode()
+        bundle["image/png"] = base64.b64encode(showing.smaller(self.png)).decode()
         return bundle, {"image/png": {"alt": self.alt}}
 
 

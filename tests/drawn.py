@@ -17,7 +17,7 @@ def painted(labels) -> np.ndarray:
     return plots.paint(labels, Driving.palette, Driving.ignore_index)
 
 
-def class_colours(*names, dataset=Driving) -> dict[str, str]:
+def class_colors(*names, dataset=Driving) -> dict[str, str]:
     """The entries of a legend that names these classes, in the form of :func:`key`."""
     return {name: to_hex(dataset.palette[dataset.classes.index(name)] / 255).upper() for name in names}
 
@@ -41,7 +41,7 @@ def words(ax) -> list[str]:
 
 
 def pixels(ax, number: int = 0) -> np.ndarray:
-    """The values of the picture that ``ax`` shows."""
+    """The values of the image that ``ax`` shows."""
     return np.asarray(ax.images[number].get_array())
 
 
@@ -54,7 +54,7 @@ def lines(ax) -> dict:
     return {line.get_label(): curve(line) for line in ax.lines if not line.get_label().startswith("_")}
 
 
-def colour(artist) -> str:
+def color(artist) -> str:
     """The colour of a line, or the face of a patch."""
     return to_hex(artist.get_color() if hasattr(artist, "get_color") else artist.get_facecolor()).upper()
 
@@ -66,7 +66,7 @@ def ticks(axis) -> list[str]:
 def key(owner) -> dict[str, str]:
     """The legend of a figure or of axes: text → colour of its mark, in the order of the entries."""
     legend = owner.get_legend() if hasattr(owner, "get_legend") else owner.legends[0]
-    return {t.get_text(): colour(handle) for t, handle in zip(legend.get_texts(), legend.legend_handles)}
+    return {t.get_text(): color(handle) for t, handle in zip(legend.get_texts(), legend.legend_handles)}
 
 
 def inside(fig) -> bool:

@@ -8,10 +8,10 @@ FIGURE = """\
 import base64, io
 from IPython.display import display
 from PIL import Image, ImageDraw
-picture = Image.new("RGB", (200, 120), "white")
-ImageDraw.Draw(picture).ellipse((40, 20, 160, 100), fill=(30, 60, 160), outline="black", width=5)
+image = Image.new("RGB", (200, 120), "white")
+ImageDraw.Draw(image).ellipse((40, 20, 160, 100), fill=(30, 60, 160), outline="black", width=5)
 buffer = io.BytesIO()
-picture.save(buffer, "PNG")
+image.save(buffer, "PNG")
 png = base64.b64encode(buffer.getvalue()).decode()
 display({"image/png": png, "text/plain": "<Figure: a blue ellipse>"}, raw=True)"""
 

@@ -27,7 +27,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from segbook.course.chapters import Chapter, find, written
 from segbook.course.editions import STUB
 from segbook.course.kernels import CourseKernelManager, merged_environment, pinned_environment, scratch_folder
-from segbook.data.files import written_aside
+from segbook.data.files import atomic_path
 
 SETUP_SECONDS = 300  # for the course's own cells, which import PyTorch
 CALL = re.compile(r"\bcheck\.(chapter_\d\d)\.(\w+)\(")
@@ -158,7 +158,7 @@ def collect(folder: Path, only: Chapter | None) -> list[tuple[Path, Chapter, str
 
 
 def write(rows: list[Row], out: Path) -> None:
-    with written_aside(out) as partial, open(partial, "x", newline="", encoding="utf-8-sig") as file:
+    with atomic_path(out) as partial, open(partial, "x", newline="", encoding="utf-8-sig") as file:
         # The mark at the beginning of utf-8-sig lets spreadsheets read names in Chinese.
         writer = csv.writer(file)
         writer.writerow([field.name for field in fields(Row)])

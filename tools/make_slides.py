@@ -48,7 +48,7 @@ def split_at_headings(cell) -> list:
     return [nbformat.v4.new_markdown_cell(part.strip()) for part in parts]
 
 
-def has_picture(cell) -> bool:
+def has_image(cell) -> bool:
     return any("image/png" in output.get("data", {}) for output in cell.outputs)
 
 
@@ -71,7 +71,7 @@ def prepare(notebook):
                 tags = set(part.metadata.get("tags", []))
                 if tags & {"parameters", "setup", "solution", "check", "solution-only"}:
                     kind = "skip"
-                elif has_picture(part) or not short:
+                elif has_image(part) or not short:
                     tags.add("remove-input")
                 part.metadata["tags"] = sorted(tags)
             part.metadata["slideshow"] = {"slide_type": "skip" if skipping else kind}

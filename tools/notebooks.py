@@ -22,12 +22,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
+from glossary import heading_anchor
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
 from segbook.course.editions import marker_problems
-from segbook.course.glossary import heading_anchor
 from segbook.course.kernels import (
     CELL_TIMEOUT,
     WIDGET_TYPES,
@@ -50,7 +50,7 @@ LANGUAGE = {
 #: Every tag that means something; any other is a typing error.
 TAGS = {
     "parameters", "setup", "solution", "check", "solution-only",
-    "nbval-ignore-output", "raises-exception", "figure-from-training", "pictures-from-training",
+    "nbval-ignore-output", "raises-exception", "figure-from-training", "images-from-training",
 }  # fmt: skip
 
 MAX_BYTES = 1_000_000
@@ -68,7 +68,7 @@ class RefreshError(Exception):
 # --- one form ---------------------------------------------------------------------------------------------------------
 
 
-def normalise(notebook: NotebookNode) -> NotebookNode:
+def normalize(notebook: NotebookNode) -> NotebookNode:
     """Return a copy in the one form that is committed: what the notebook says, and nothing about how it was run."""
     result = nbformat.from_dict(notebook)
     cells, seen, executed = [], {}, 0
@@ -105,7 +105,7 @@ def _normal_outputs(outputs: list[NotebookNode], execution_count: int | None) ->
                 normal[-1]["text"] += output["text"]
                 continue
         elif output["output_type"] in ("display_data", "execute_result"):
-            # A stored view has no kernel behind it and would show an error box; the picture beside it stays.
+            # A stored view has no kernel behind it and would show an error box; the image beside it stays.
             output["data"] = {kind: data for kind, data in output["data"].items() if kind not in WIDGET_TYPES}
             if "image/png" in output["data"]:
                 output["data"]["image/png"] = output["data"]["image/png"].strip()
@@ -142,7 +142,7 @@ def refresh(path: Path, cell_timeout: int = CELL_TIMEOUT) -> float:
     def remember(cell, cell_index):
         position["cell"] = cell_index
 
-    stored = normalise(notebook)
+    stored = normalize(notebook)
     client = NotebookClient(
         notebook,
         timeout=cell_timeout,
@@ -161,11 +161,11 @@ def refresh(path: Path, cell_timeout: int = CELL_TIMEOUT) -> float:
             client.execute(env=merged_environment(pinned_environment(scratch)))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             raise RefreshError(_describe_failure(path, notebook, position["cell"], error)) from None
-    write(keep_stored_times(stored, normalise(notebook)), path)
+    write(keep_stored_times(stored, normalize(notebook)), path)
     return time.perf_counter() - start
 
 
-TIME = re.compile(r"≈\s*([0-9][0-9.,]*)(?=\s*(?:s|ms|µs|min|seconds|minutes|images/s|pictures/s)\b)")
+TIME = re.compile(r"≈\s*([0-9][0-9.,]*)(?=\s*(?:s|ms|µs|min|seconds|minutes|images/s|images/s)\b)")
 
 
 def keep_stored_times(stored: NotebookNode, new: NotebookNode) -> NotebookNode:
@@ -232,9 +232,9 @@ def problems(path: Path) -> list[str]:
     found = list(dict.fromkeys(found + marker_problems(notebook)))
     found += _exercises(code)
     if notebook.metadata.get("widgets"):
-        found.append("stores widget state: run `python tools/notebooks.py normalise`")
-    if not found and nbformat.writes(normalise(notebook)).rstrip("\n") + "\n" != path.read_text(encoding="utf-8"):
-        found.append("is not in normal form: run `python tools/notebooks.py normalise`")
+        found.append("stores widget state: run `python tools/notebooks.py normalize`")
+    if not found and nbformat.writes(normalize(notebook)).rstrip("\n") + "\n" != path.read_text(encoding="utf-8"):
+        found.append("is not in normal form: run `python tools/notebooks.py normalize`")
     return found
 
 
@@ -327,7 +327,7 @@ def _output(output: NotebookNode) -> list[str]:
         found.append(f"stores text on stderr: {output.text.strip().splitlines()[0][:100]!r}")
     data = output.get("data", {})
     if any(kind in data for kind in WIDGET_TYPES):
-        found.append("stores a widget view: run `python tools/notebooks.py normalise`")
+        found.append("stores a widget view: run `python tools/notebooks.py normalize`")
     texts += [data[kind] for kind in ("text/plain", "text/html", "text/markdown") if kind in data]
     if "image/png" in data:
         try:
@@ -355,7 +355,7 @@ def _prose_cell(cell: NotebookNode, path: Path, notebook: NotebookNode) -> list[
     text = re.sub(r"```.*?```|`[^`\n]*`", " ", cell.source, flags=re.DOTALL)
     for image, label, target in LINK.findall(text):
         if image and not label.strip():
-            found.append(f"shows a picture without alt text: {target}")
+            found.append(f"shows an image without alt text: {target}")
         target = unquote(target)
         file, _, anchor = target.partition("#")
         if re.match(r"[a-z][a-z0-9+.-]*:", target) or target.startswith("attachment:"):
@@ -369,7 +369,7 @@ def _prose_cell(cell: NotebookNode, path: Path, notebook: NotebookNode) -> list[
                 found.append(f"links to #{anchor}, and no heading has this name")
     for tag in re.findall(r"<img\b[^>]*>", text):
         if not re.search(r"\balt=[\"'][^\"']+", tag):
-            found.append("shows a picture without alt text: " + tag[:80])
+            found.append("shows an image without alt text: " + tag[:80])
     return found
 
 
@@ -422,7 +422,7 @@ def main(arguments: list[str] | None = None) -> int:
                 seconds = refresh(path)
                 print(f"{path}: run in {seconds:.0f} s, {path.stat().st_size / 1000:.0f} kB", flush=True)
             elif options.command == "normalise":
-                write(normalise(nbformat.read(path, as_version=4)), path)
+                write(normalize(nbformat.read(path, as_version=4)), path)
             if options.command != "normalise":
                 broken = problems(path)
                 for problem in broken:

@@ -12,7 +12,10 @@ import re
 import sys
 from pathlib import Path
 
-from segbook.course import glossary, notes_map, times
+import glossary
+import notes_map
+
+from segbook.course import times
 from segbook.course.chapters import written
 from segbook.data.files import write_text
 
@@ -50,7 +53,7 @@ kernel + weight / σ of place of the smoothness kernel.
 
 A goal that was missed stays in the table, with the place where the time goes by PyTorch's profiler. What these profiles say:
 
-- **1×1 convolution without oneDNN.** On one thread and below 16 pictures PyTorch runs 1×1 convolutions through another
+- **1×1 convolution without oneDNN.** On one thread and below 16 images PyTorch runs 1×1 convolutions through another
   routine, which likes the usual layout better than ours, channels last (all channels of a pixel side by side in memory).
   DeepLab v3+ pays for it; on all cores, hardly.
 - **FCN-8s against another net.** No peer has FCN-8s. Against torchvision's FCN, on ResNet-50, we compare by the
@@ -61,7 +64,7 @@ A goal that was missed stays in the table, with the place where the time goes by
 - **An epoch.** Both sides train the same net, and that is most of the time; reading and augmenting are a small part even of
   the documented loop. In narrow nets batch norm is slower channels last, convolution faster; the sum is in our favour.
 - **The CRF on two threads.** The lattices are built with sorting and look-ups that use one thread. The smoothness lattice
-  depends only on the size of the picture, and is kept for the next one of that size: those rows are the ones to expect.
+  depends only on the size of the image, and is kept for the next one of that size: those rows are the ones to expect.
 {machines}
 """
 

@@ -1,6 +1,6 @@
-"""Make what README.md shows from the project itself: the course map, the ledger, the picture of scenes and predictions.
+"""Make what README.md shows from the project itself: the course map, the ledger, the image of scenes and predictions.
 
-``python tools/readme.py map`` and ``… ledger`` rewrite these tables between their markers; ``… picture`` trains the net of
+``python tools/readme.py map`` and ``… ledger`` rewrite these tables between their markers; ``… image`` trains the net of
 chapter 00 and draws data/sample/readme.png.
 """
 
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from segbook.course import course_map, ledger
-from segbook.data.files import replacing, write_text
+from segbook.data.files import atomic_open, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -39,7 +39,7 @@ def with_ledger(text: str, rows=None) -> str:
     return with_table(text, "ledger", "\n".join(folded))
 
 
-def draw_picture(target: Path) -> None:
+def draw_image(target: Path) -> None:
     """Three Street scenes with truth, prediction and errors, after the training of chapter 00."""
     import segbook as sb
 
@@ -51,16 +51,16 @@ def draw_picture(target: Path) -> None:
     images, masks = test.tensors()
     some = [1, 7, 4]
     fig = sb.plots.segmentation_grid(images[some], masks[some], sb.predict(model, images[some]), dataset=test)
-    with replacing(target) as file:
-        file.write(sb.plots.png(fig))
+    with atomic_open(target) as file:
+        file.write(sb.showing.png(fig))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["map", "ledger", "picture"])
+    parser.add_argument("what", choices=["map", "ledger", "image"])
     what = parser.parse_args().what
-    if what == "picture":
-        draw_picture(ROOT / "data" / "sample" / "readme.png")
+    if what == "image":
+        draw_image(ROOT / "data" / "sample" / "readme.png")
     else:
         rewrite = with_map if what == "map" else with_ledger
         write_text(README, rewrite(README.read_text(encoding="utf-8")))

@@ -1,7 +1,7 @@
 """Exercise checks: they tell a learner what was expected, what came, and one more hint with each try.
 
 A notebook calls ``sb.check.chapter_05.iou(answer)``. Each chapter's checks live in
-``segbook/course/checks/chapter_NN.py`` as functions like this one:
+``segbook/course/chNN_name/checks.py`` as functions like this one:
 
     @exercise("Intersection over union", hints=["Which cells of the table are the union?", "Row + column - diagonal."])
     def iou(answer):
@@ -19,6 +19,7 @@ import inspect
 import linecache
 import pkgutil
 import random
+import re
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +55,7 @@ class Exercise:
     def __init__(self, check: Callable, title: str, hints: list[str]):
         self.check, self.title, self.hints, self.tries = check, title, tuple(hints), 0
         self.name = check.__name__
-        self.chapter = check.__module__.rpartition(".")[2].replace("_", " ")
+        self.chapter = _chapter_of(check.__module__)
         self.__doc__ = check.__doc__ or title
 
     def __repr__(self):
@@ -325,13 +326,26 @@ class Chapter:
 
 def chapters() -> list[str]:
     """Names of the chapters that have checks, for example ``["chapter_00", "chapter_05"]``."""
-    package = importlib.import_module("segbook.course.checks")
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name.startswith("chapter_"))
+    return [f"chapter_{number}" for number in sorted(_folders())]
+
+
+def _folders() -> dict[str, str]:
+    """Number of a chapter ("05") -> the package that holds its drawings and checks ("segbook.course.ch05_metrics")."""
+    import segbook.course
+
+    found = [module.name for module in pkgutil.iter_modules(segbook.course.__path__)]
+    return {name[2:4]: f"segbook.course.{name}" for name in found if re.match(r"ch\d\d_", name)}
+
+
+def _chapter_of(module: str) -> str:
+    """``"segbook.course.ch05_metrics.checks"`` -> ``"chapter 05"``; the module's own name for checks that lie elsewhere."""
+    number = re.search(r"\bch(\d\d)_", module)
+    return f"chapter {number[1]}" if number else module.rpartition(".")[2].replace("_", " ")
 
 
 @functools.cache
 def _chapter(name: str) -> Chapter:
-    module = importlib.import_module(f"segbook.course.checks.{name}")
+    module = importlib.import_module(f"{_folders()[name.removeprefix('chapter_')]}.checks")
     own = {k: v for k, v in vars(module).items() if isinstance(v, Exercise) and v.check.__module__ == module.__name__}
     return Chapter(name.replace("_", " "), own)
 
@@ -340,11 +354,8 @@ def __getattr__(name: str):
     if name.startswith("__"):
         raise AttributeError(name)
     if name.startswith("chapter_"):
-        try:
+        if name in chapters():
             return _chapter(name)
-        except ModuleNotFoundError as error:
-            if error.name != f"segbook.course.checks.{name}":
-                raise
     raise AttributeError(f"sb.check has no {name!r}; there are checks for: {', '.join(chapters()) or 'no chapter yet'}")
 
 

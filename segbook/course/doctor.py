@@ -57,7 +57,7 @@ def torch_pair() -> Finding:
 
 
 def device() -> Finding:
-    from segbook.training import default_device
+    from segbook.devices import default_device
 
     try:
         import torch
@@ -164,7 +164,7 @@ def dataset(name: str) -> Finding:
 def how_to_get(name: str) -> str:
     """The command that fetches a data set, or what to do where none can."""
     if name == "folder":
-        return "put your own pictures into data/folder, see data/README.md"
+        return "put your own images into data/folder, see data/README.md"
     if name == "cityscapes":
         return "free after registration, see data/README.md"
     return f"python -m segbook data {name}"

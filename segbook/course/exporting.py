@@ -1,6 +1,6 @@
 """A trained net as one file that runs without this package: TorchScript, or ONNX where its packages are installed.
 
-The exported net takes pictures as they come, uint8 [N, 3, H, W], and gives logits float32 [N, K, H, W]: the
+The exported net takes images as they come, uint8 [N, 3, H, W], and gives logits float32 [N, K, H, W]: the
 normalisation is inside, so that nobody can forget it. Every export is run beside the original at two sizes before it
 counts as done.
 """
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from segbook.course.saved import ModelCard
 from segbook.data.augment import normalize
-from segbook.data.files import written_aside
+from segbook.data.files import atomic_path
 
 TORCHSCRIPT = (".ts", ".torchscript", ".pt")
 #: Largest difference of a logit that the check allows, as a share of the largest logit (or of 1). TorchScript gives 0 on
@@ -32,12 +32,12 @@ class Exported(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.model(normalize(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(normalize(images))
 
 
 def export_model(model: nn.Module, card: ModelCard, path: str | os.PathLike) -> dict[tuple[int, int], float]:
-    """Write ``model`` to ``path`` and return the largest difference of a logit from the original's, by picture size.
+    """Write ``model`` to ``path`` and return the largest difference of a logit from the original's, by image size.
 
     The ending decides: ``.onnx``, else TorchScript (``.ts``, ``.torchscript``, ``.pt``), which also carries the card as
     ``card.json``. Raises ValueError for another ending, for ONNX without its packages, and when the exported net answers
@@ -56,17 +56,17 @@ def export_model(model: nn.Module, card: ModelCard, path: str | os.PathLike) -> 
     height, width = card.size or (96, 128)
     # A trace records one run: only another size shows whether it recorded a rule or a number.
     sizes = ((height, width), (height + 32, width + 48))
-    example = _pictures(sizes[0])
-    with written_aside(path) as partial:
+    example = _images(sizes[0])
+    with atomic_path(path) as partial:
         answer = (_onnx if path.suffix == ".onnx" else _torchscript)(net, example, card, partial)
         differences = {}
         for size in sizes:
-            pictures = _pictures(size)
+            images = _images(size)
             with torch.inference_mode():
-                expected = net(pictures)
-            got = answer(pictures)
+                expected = net(images)
+            got = answer(images)
             if got.shape != expected.shape:
-                raise ValueError(f"the exported {card.model} gives {list(got.shape)} for a picture of {size[0]}x{size[1]}, "
+                raise ValueError(f"the exported {card.model} gives {list(got.shape)} for an image of {size[0]}x{size[1]}, "
                                  f"the original {list(expected.shape)}: it is tied to one size")  # fmt: skip
             differences[size] = float((got - expected).detach().abs().max())
             if not differences[size] <= TOLERANCE * max(1.0, float(expected.abs().max())):
@@ -74,8 +74,8 @@ def export_model(model: nn.Module, card: ModelCard, path: str | os.PathLike) -> 
     return differences
 
 
-def _pictures(size: tuple[int, int]) -> Tensor:
-    """Two noisy pictures, the same every time: uint8 [2, 3, H, W]."""
+def _images(size: tuple[int, int]) -> Tensor:
+    """Two noisy images, the same every time: uint8 [2, 3, H, W]."""
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8, generator=generator)
 
@@ -89,19 +89,19 @@ def _torchscript(net: nn.Module, example: Tensor, card: ModelCard, path: Path):
         torch.jit.save(traced, path, _extra_files={"card.json": json.dumps(asdict(card))})
         loaded = torch.jit.load(path, map_location="cpu")
 
-    def answer(pictures: Tensor) -> Tensor:
+    def answer(images: Tensor) -> Tensor:
         with torch.inference_mode():
-            return loaded(pictures)
+            return loaded(images)
 
     return answer
 
 
 def _onnx(net: nn.Module, example: Tensor, card: ModelCard, path: Path):
-    """Write ONNX with free number and size of the pictures; returns a function that runs the file in onnxruntime."""
+    """Write ONNX with free number and size of the images; returns a function that runs the file in onnxruntime."""
     import onnxruntime
 
     free = {0: torch.export.Dim("number"), 2: torch.export.Dim("height", min=32), 3: torch.export.Dim("width", min=32)}
-    names = {"input_names": ["pictures"], "output_names": ["logits"]}
+    names = {"input_names": ["images"], "output_names": ["logits"]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -109,7 +109,7 @@ def _onnx(net: nn.Module, example: Tensor, card: ModelCard, path: Path):
         )
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
 
-    def answer(pictures: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {"pictures": pictures.numpy()})[0])
+    def answer(images: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
 
     return answer

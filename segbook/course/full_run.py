@@ -23,14 +23,16 @@ from segbook.course.chapters import ROOT
 from segbook.course.saved import ModelCard, save_model
 from segbook.course.session import Run, runs_folder, setup
 from segbook.data.files import write_text
-from segbook.training import History, Recipe, Scores, default_device, explain_out_of_memory
+from segbook.devices import default_device, explain_out_of_memory
+from segbook.evaluation import Evaluation
+from segbook.training import History, Recipe
 
 #: ``--model all`` trains these, in the order of the course.
 ALL = "all"
 
 
 @dataclass(frozen=True)
-class Wish:
+class TrainOptions:
     """What a command asks for beyond the profile; None leaves the profile's value."""
 
     model: str
@@ -44,7 +46,7 @@ class Wish:
     results: Path | None = None
 
 
-def train_one(wish: Wish) -> int:
+def train_one(wish: TrainOptions) -> int:
     """Train a net with the profile's recipe, score it and write its files; returns the exit code 0.
 
     A run that was interrupted goes on when the same command is given again. Everything that can be wrong with the data or
@@ -55,13 +57,13 @@ def train_one(wish: Wish) -> int:
         session = setup(seed=wish.seed)
         size = {"size": wish.size} if wish.size else {}
         training, validation = session.load("train", **size), session.load("val", **size)
-        test = session.load("test", **size) if session.judged_by == "test" else None
+        test = session.load("test", **size) if session.eval_split == "test" else None
         for split in (training, validation, test) if team.leads else (training,):
             if split is not None:
                 split.tensors()  # read now, so that a damaged file is found before the training and not after it
         width = wish.width or session.profile.width_for(wish.model)
         recipe = recipe_for(wish, session, team)
-        changed = departures(wish, session)
+        changed = describe_overrides(wish, session)
         out = wish.out or default_folder(wish, session)
         with explain_out_of_memory("--batch-size"):
             model = session.model(wish.model, training.num_classes, width=width)
@@ -92,7 +94,7 @@ def train_one(wish: Wish) -> int:
         "dataset": session.dataset,
         "profile": session.profile.name,
         "seed": session.seed,
-        "departures": changed,
+        "describe_overrides": changed,
         "width": width,
         "options": options,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
@@ -125,11 +127,11 @@ def train_one(wish: Wish) -> int:
     return 0
 
 
-def recipe_for(wish: Wish, session: Run, team: parallel.Team) -> Recipe:
+def recipe_for(wish: TrainOptions, session: Run, team: parallel.Team) -> Recipe:
     """The profile's recipe with what was asked for.
 
     ``batch_size`` counts the images of one process; the recipe's is that of all together, as if there were one. The
-    window that augmentation cuts out shrinks and grows with the pictures.
+    window that augmentation cuts out shrinks and grows with the images.
     """
     changes = {"steps": wish.steps} if wish.steps else {}
     recipe = session.recipe(wish.model, **changes)
@@ -140,7 +142,7 @@ def recipe_for(wish: Wish, session: Run, team: parallel.Team) -> Recipe:
     return replace(recipe, augment=augment, batch_size=(wish.batch_size or recipe.batch_size) * team.size)
 
 
-def departures(wish: Wish, session: Run) -> list[str]:
+def describe_overrides(wish: TrainOptions, session: Run) -> list[str]:
     """In what a run differs from the profile's, in words; empty for the profile's own."""
     profile = session.profile.recipe_for(wish.model)
     size = session.profile.size_for(session.dataset)
@@ -152,12 +154,12 @@ def departures(wish: Wish, session: Run) -> list[str]:
         ("{} instead of {} steps", wish.steps, profile.steps),
         ("batches of {} instead of {}", wish.batch_size, profile.batch_size),
         ("width {} instead of {}", wish.width, session.profile.width_for(wish.model)),
-        ("pictures of {} instead of {}", wish.size, size),
+        ("images of {} instead of {}", wish.size, size),
     )
     return [words.format(text(new), text(usual)) for words, new, usual in pairs if new and new != usual]
 
 
-def default_folder(wish: Wish, session: Run) -> Path:
+def default_folder(wish: TrainOptions, session: Run) -> Path:
     """``runs/train/MODEL-DATASET-PROFILE-seedN``, and what else was asked for: other training has another folder."""
     asked = {"steps": wish.steps, "batch": wish.batch_size, "width": wish.width, "size": wish.size}
     extra = [f"{name}{'x'.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in asked.items() if v]
@@ -165,7 +167,7 @@ def default_folder(wish: Wish, session: Run) -> Path:
     return runs_folder() / "train" / label
 
 
-def results_file(wish: Wish, session: Run, changed: list[str]) -> Path | None:
+def results_file(wish: TrainOptions, session: Run, changed: list[str]) -> Path | None:
     """Where the leaderboard will find the record: only the unchanged full profile goes there, unless a folder is named."""
     if wish.results is None and (session.profile.name != "full" or changed):
         return None
@@ -181,10 +183,10 @@ def rounded(value: float, digits: int = 5) -> float | None:
     return None if math.isnan(value) else round(value, digits)
 
 
-def judged(scores: dict[str, Scores]) -> dict:
+def judged(scores: dict[str, Evaluation]) -> dict:
     """The scores of the split that counts, test if there is one, as the record's own; those on val beside them."""
 
-    def as_json(of: Scores) -> dict:
+    def as_json(of: Evaluation) -> dict:
         return {
             "mean_iou": rounded(of.mean_iou),
             "pixel_accuracy": rounded(of.pixel_accuracy),
@@ -272,7 +274,7 @@ def git_revision() -> str | None:
 # ---------------------------------------------------------------- all of them
 
 
-def train_all(shared: Wish) -> int:
+def train_all(shared: TrainOptions) -> int:
     """Train all nets one after the other, each in a process of its own; returns 1 if one of them failed, else 0.
 
     ``shared`` holds what is asked of each of them. A net whose ``scores.json`` and ``model.pt`` are there is skipped, an
@@ -281,7 +283,7 @@ def train_all(shared: Wish) -> int:
     names = segbook.models.names()
     done, skipped, failed = [], [], []
     session = Run(*_run_of_environment(), shared.seed, torch.device("cpu"))
-    for split in ("train", "val", session.judged_by):
+    for split in ("train", "val", session.eval_split):
         session.load(split)  # data that is not there or does not pair up would fail every net: say so once
     for number, name in enumerate(names, 1):
         wish = replace(shared, model=name)
@@ -302,7 +304,7 @@ def train_all(shared: Wish) -> int:
     return 1 if failed else 0
 
 
-def as_arguments(wish: Wish) -> list[str]:
+def as_arguments(wish: TrainOptions) -> list[str]:
     """The options of ``segbook train`` that ask for this."""
     arguments = []
     for name, value in asdict(wish).items():

@@ -22,8 +22,8 @@ READING_RULES = (
     "Resolution: 360×480, 480×640 and 720×960 (height × width) are three different tasks; thin classes gain most from more "
     "pixels.",
     "Pre-training: none, ImageNet or Cityscapes. Cityscapes already shows what CamVid asks for: streets, cars, pedestrians.",
-    "Training pictures: 367 (train), 468 (train and val together), or a larger collection of several data sets.",
-    "Split: scores are on the 233 test pictures. `val` is one short stretch of a training sequence: its score stands in for "
+    "Training images: 367 (train), 468 (train and val together), or a larger collection of several data sets.",
+    "Split: scores are on the 233 test images. `val` is one short stretch of a training sequence: its score stands in for "
     "a test score nowhere. Check the counts 367/101/233: other splits circulate under the same name.",
     "Labels: eleven classes merged by SegNet's authors. Keeping only the eleven base colours and ignoring the rest, as some "
     "repositories do, is an easier target.",
@@ -35,7 +35,7 @@ READING_RULES = (
 class Row:
     """One line of the leaderboard. Scores are shares from 0 to 1, not percentages; None means that it is not known.
 
-    ``size`` is (height, width) of the pictures, ``parameters`` a number of weights, ``iou`` the score of each class.
+    ``size`` is (height, width) of the images, ``parameters`` a number of weights, ``iou`` the score of each class.
     ``pretraining`` is "none" or the data set whose weights the net started from. ``ours`` rows come from ``results/`` and
     keep the whole record of the run in ``record``; ``note`` says what to know before comparing.
     """
@@ -61,7 +61,7 @@ _TIRAMISU = "Jégou et al. 2017, arXiv 1611.09326, table 3"
 _SEGNET = "Badrinarayanan et al. 2017, arXiv 1511.00561, benchmark"
 _HARDNET = "Chao et al. 2019, FC-HarDNet"
 _VGA, _SEGNET_SIZE, _FULL_SIZE = (480, 640), (360, 480), (720, 960)
-_CORPUS = "3,433 pictures"
+_CORPUS = "3,433 images"
 _CLASS_ACCURACY = "the table's accuracy of {} is left out: it is almost certainly the mean over classes"
 
 # Order of the classes in the table of the FC-DenseNet paper.
@@ -212,7 +212,7 @@ _FIELDS = (
     ("parameters", _positive, "a number above 0"),
     ("steps", _positive, "a number above 0"),
     ("seconds", lambda v: _positive(v) or v == 0, "a number of at least 0"),
-    ("departures", lambda v: isinstance(v, list) and all(map(_text, v)), "a list of texts"),
+    ("describe_overrides", lambda v: isinstance(v, list) and all(map(_text, v)), "a list of texts"),
 )
 
 
@@ -227,7 +227,7 @@ def _as_row(path: Path, record: dict) -> Row:
         source=path.name,
         split=record["split"],
         parameters=record["parameters"],
-        note="; ".join(record["departures"]),
+        note="; ".join(record["describe_overrides"]),
         iou=record["iou"],
         ours=True,
         record=record,

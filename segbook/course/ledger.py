@@ -154,7 +154,7 @@ def giga_macs(size: int, **options) -> float:
 
 
 def sides(model: nn.Module, size, parts: dict[str, nn.Module], in_channels: int = 3) -> dict[str, tuple]:
-    """Shape (channels, height, width) behind each of ``parts`` for one picture of ``size`` (height, width)."""
+    """Shape (channels, height, width) behind each of ``parts`` for one image of ``size`` (height, width)."""
     found, hooks = {}, []
     for name, part in parts.items():
         hooks.append(
@@ -170,7 +170,7 @@ def sides(model: nn.Module, size, parts: dict[str, nn.Module], in_channels: int 
 def score_side(name: str, size: tuple[int, int], **options) -> tuple[int, int]:
     """Height and width of the coarse scores of a DeepLab."""
     with torch.no_grad():
-        return tuple(net(name, **options).scores(torch.zeros(1, 3, *size, device="meta")).shape[-2:])
+        return tuple(net(name, **options).coarse_logits(torch.zeros(1, 3, *size, device="meta")).shape[-2:])
 
 
 def vgg_chain(model: nn.Module) -> list:
@@ -190,7 +190,7 @@ def default(function: Callable, name: str):
 def fcn_offsets(name: str, **options) -> tuple[int, ...]:
     """Where the cropped maps of FCN begin, from its layers alone; ValueError if the net crops elsewhere.
 
-    Cell x of a map sits at pixel a x + b of the picture. A transposed convolution of stride s and kernel k turns this into
+    Cell x of a map sits at pixel a x + b of the image. A transposed convolution of stride s and kernel k turns this into
     a' = a / s and b' = b - a' (k - 1) / 2; maps that are added must agree, and the last one must begin at pixel 0.
     """
     model = net(name, **options)
@@ -378,7 +378,7 @@ def unet_facts() -> list[Fact]:
     def channels() -> tuple:
         return tuple(block[0].out_channels for block in unet().contracting)
 
-    def normalised() -> bool:
+    def normalized() -> bool:
         return any(isinstance(m, nn.BatchNorm2d) for m in net("unet", 2).modules())
 
     def elastic() -> tuple:
@@ -404,8 +404,8 @@ def unet_facts() -> list[Fact]:
         Fact("U-Net", "elastic deformation: grid, sigma", (3, 10.0), f"{paper}, section 3.1", elastic),
         Fact("U-Net", "dropout at the end of the way down", 0.5, "released net phseg_v5", lambda: unet().dropout.p),
         Fact("U-Net", "batch norm in the net that the course trains on streets", False, f"{paper}, section 2",
-             normalised,
-             departs="the padded variant that most people use: output as large as the picture", known=True),
+             normalized,
+             departs="the padded variant that most people use: output as large as the image", known=True),
     ]  # fmt: skip
 
 
@@ -437,9 +437,9 @@ def dense_is_strided() -> bool:
     torch.manual_seed(0)
     strided, dense = ResNet(width=1 / 16).eval(), ResNet(width=1 / 16, output_stride=8).eval()
     dense.load_state_dict(strided.state_dict())
-    picture = torch.rand(1, 3, 96, 128)
+    image = torch.rand(1, 3, 96, 128)
     with torch.no_grad():
-        return torch.allclose(dense(picture)[-1][..., ::4, ::4], strided(picture)[-1], rtol=1e-4, atol=1e-4)
+        return torch.allclose(dense(image)[-1][..., ::4, ::4], strided(image)[-1], rtol=1e-4, atol=1e-4)
 
 
 def valid_weights(rate: int, side: int = 65) -> int:
@@ -462,9 +462,9 @@ def deeplab_v1_facts() -> list[Fact]:
              departs="the paper's column is nominal; this is what the released layers see", known=(435, 339, 435, 435)),
         Fact("DeepLab v1", "maps of fc6 and fc7, LargeFOV", (1024, 1024), paper,
              lambda: tuple(m.out_channels for m in net("deeplab_v1").classifier if isinstance(m, nn.Conv2d))),
-        Fact("DeepLab v1", "scores of a picture of 321", (41, 41), "released net vgg128_noup",
+        Fact("DeepLab v1", "scores of an image of 321", (41, 41), "released net vgg128_noup",
              lambda: score_side("deeplab_v1", (321, 321))),
-        Fact("DeepLab v1", "scores of a picture of 306", (39, 39), paper, lambda: score_side("deeplab_v1", (306, 306))),
+        Fact("DeepLab v1", "scores of an image of 306", (39, 39), paper, lambda: score_side("deeplab_v1", (306, 306))),
         Fact("DeepLab v1", "channels that multi-scale adds", 640, paper,
              lambda: net("deeplab_v1", multi_scale=True).fc8.in_channels - 1024),
         Fact("DeepLab v1", "dense features, every fourth, are the strided ones", True, f"{paper}, section 3.1",
@@ -508,7 +508,7 @@ def deeplab_v2_facts() -> list[Fact]:
         Fact("DeepLab v2", "rates of conv4's first two blocks, conv5's three", (2, 2, 4, 4, 4), port, stage_rates,
              departs="the first block keeps the rate before it, so that dense and strided net agree", known=(1, 2, 2, 4, 4)),
         Fact("DeepLab v2", "scores of 360×480", (46, 61), port, lambda: score_side("deeplab_v2", (360, 480)),
-             departs="sizes are rounded down, so that the scores lie on the picture at exactly 8", known=(45, 60)),
+             departs="sizes are rounded down, so that the scores lie on the image at exactly 8", known=(45, 60)),
         Fact("DeepLab v2", "stride of a bottleneck sits in its", "1×1", port, stride_sits_in,
              departs="in the 3×3, as in torchvision, whose weights load", known="3×3"),
     ]  # fmt: skip
@@ -628,15 +628,15 @@ def deeplab_v3plus_facts() -> list[Fact]:
 
 
 def crf_example():
-    """A picture of 6×8 with an edge in the middle and probabilities of three labels, without random numbers."""
+    """An image of 6×8 with an edge in the middle and probabilities of three labels, without random numbers."""
     y, x = torch.meshgrid(torch.arange(6), torch.arange(8), indexing="ij")
     logits = [
         2.0 * (x < 4) + 0.5 * ((3 * x + 5 * y) % 7 == 0),
         2.0 * (x >= 4) - 1.5 * ((x + 2 * y) % 5 == 0),
         1.0 * ((x * y) % 4 == 1),
     ]
-    picture = torch.stack([40 + 10 * y, torch.where(x < 4, 60, 180), 200 - 5 * x]).to(torch.uint8)
-    return picture, torch.stack(logits).double().softmax(0)
+    image = torch.stack([40 + 10 * y, torch.where(x < 4, 60, 180), 200 - 5 * x]).to(torch.uint8)
+    return image, torch.stack(logits).double().softmax(0)
 
 
 def crf_facts() -> list[Fact]:
@@ -658,7 +658,7 @@ def crf_facts() -> list[Fact]:
         """Potts: how much of the other labels' message counts against a label, with two pixels of one colour."""
         probabilities = torch.tensor([[[0.9, 0.5]], [[0.1, 0.5]]])
         model = crf.DenseCRF(
-            crf.Bilateral(0, 1, 1), crf.Gaussian(1, 1e6), iterations=1, normalisation="none", method="exact"
+            crf.Bilateral(0, 1, 1), crf.Gaussian(1, 1e6), iterations=1, normalization="none", method="exact"
         )
         q = model(torch.zeros(3, 1, 2, dtype=torch.uint8), probabilities)
         return (q[0, 0, 1] / q[1, 0, 1]).log().item()
@@ -673,7 +673,7 @@ def crf_facts() -> list[Fact]:
         Fact("CRF", "a pixel hears itself", False, f"{paper}, algorithm 1 (j ≠ i)", hears_itself,
              departs="kept, as in the authors' code and in DeepLab's", known=True),
         Fact("CRF", "normalisation of the kernel", "after", "DeepLab's released code",
-             lambda: default(crf.DenseCRF, "normalisation"), departs="the authors' own code has it on both sides",
+             lambda: default(crf.DenseCRF, "normalization"), departs="the authors' own code has it on both sides",
              known="symmetric"),
     ]  # fmt: skip
 

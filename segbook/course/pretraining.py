@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from segbook.backbones import VGG16
 from segbook.data.augment import normalize
-from segbook.data.files import written_aside
+from segbook.data.files import atomic_path
 
 SIDE = 32  # of a crop, in pixels: VGG-16 makes one cell of it
 
@@ -45,7 +45,9 @@ class VGG16Classifier(nn.Module):
         return self.classifier(self.backbone(x)[-1].flatten(1))
 
 
-def learn_names(net: nn.Module, crops: Tensor, names: Tensor, epochs: int, learning_rate: float, seed: int = 0) -> None:
+def train_crop_classifier(
+    net: nn.Module, crops: Tensor, names: Tensor, epochs: int, learning_rate: float, seed: int = 0
+) -> None:
     """Train a classifier in place on ``crops`` uint8 [n, 3, h, w] with classes ``names`` [n]; it ends in eval mode."""
     device, batches = next(net.parameters()).device, -(-len(crops) // 64)
     net.to(memory_format=torch.channels_last).train()
@@ -77,16 +79,16 @@ def vgg16_classifier(run, dataset, width: float, *, each: int = 200, epochs: int
     crops, names = crops_around(dataset, each)
     # What the crops hold decides the result: the sum stands for the data in the file's name.
     path = run.checkpoint("vgg16-crops", width, epochs, len(dataset), int(crops.long().sum()), names.tolist())
-    return _learnt(net, path, crops, names, epochs)
+    return _learned(net, path, crops, names, epochs)
 
 
-def _learnt(net: nn.Module, path: Path, crops: Tensor, names: Tensor, epochs: int, seed: int = 0) -> nn.Module:
+def _learned(net: nn.Module, path: Path, crops: Tensor, names: Tensor, epochs: int, seed: int = 0) -> nn.Module:
     """``net`` in eval mode with the weights in ``path``, or with those it learns now and leaves there."""
     if path.exists():
         net.load_state_dict(torch.load(path, map_location=next(net.parameters()).device, weights_only=True))
         return net.eval()
-    learn_names(net, crops, names, epochs, learning_rate=1e-2, seed=seed)
-    with written_aside(path) as partial:
+    train_crop_classifier(net, crops, names, epochs, learning_rate=1e-2, seed=seed)
+    with atomic_path(path) as partial:
         torch.save(net.state_dict(), partial)
     return net
 
@@ -114,4 +116,4 @@ def crop_classifier(run, dataset, name: str, build, *, each: int, epochs: int, s
         net = CropClassifier(build(), dataset.num_classes).to(run.device)
     crops, names = crops_around(dataset, each)
     path = run.checkpoint(f"{name}-crops", seed, epochs, len(dataset), int(crops.long().sum()), names.tolist())
-    return _learnt(net, path, crops, names, epochs, seed).backbone
+    return _learned(net, path, crops, names, epochs, seed).backbone

@@ -1,6 +1,6 @@
 """The two ways to run the course, defined in this one place.
 
-``quick`` runs on a CPU in minutes: small pictures, thin nets, few steps. It is what the stored outputs, the tests and a
+``quick`` runs on a CPU in minutes: small images, thin nets, few steps. It is what the stored outputs, the tests and a
 learner's laptop use. ``full`` wants a GPU and real data: the papers' widths at CamVid's resolution.
 """
 
@@ -14,7 +14,7 @@ from segbook.training import Recipe
 class Profile:
     """Sizes, counts, widths and recipes of one way to run.
 
-    ``size`` (height, width) in pixels and ``count`` (pictures a split, None = all) by data set, with ``"*"`` for the rest;
+    ``size`` (height, width) in pixels and ``count`` (images a split, None = all) by data set, with ``"*"`` for the rest;
     ``width``, ``recipe`` and ``options`` by model, likewise. ``options`` are what a net needs in this profile beyond its
     width: the defaults of ``sb.models.build`` are always the paper's.
     """
@@ -27,11 +27,11 @@ class Profile:
     options: dict[str, dict] = field(default_factory=dict)
 
     def size_for(self, dataset: str) -> tuple[int, int] | None:
-        """(height, width) of a data set's pictures; None leaves every file its own size."""
+        """(height, width) of a data set's images; None leaves every file its own size."""
         return self.size.get(dataset, self.size["*"])
 
     def count_for(self, dataset: str, split: str) -> int | None:
-        """How many pictures of a split are used; None for all."""
+        """How many images of a split are used; None for all."""
         return self.count.get(dataset, self.count["*"]).get(split)
 
     def width_for(self, model: str) -> float:
@@ -48,7 +48,7 @@ class Profile:
 
 
 # No ImageNet weights: the nets on VGG-16 train from scratch only with batch norm. FCN's padding of 100 pixels would make a
-# picture of 96x128 eight times as large, so the crop-free form of the same net is used.
+# image of 96x128 eight times as large, so the crop-free form of the same net is used.
 _FCN = ("fcn32s", "fcn16s", "fcn8s")
 _FROM_SCRATCH = {
     **dict.fromkeys(_FCN, {"padding": 1, "batch_norm": True}),
@@ -88,10 +88,10 @@ _QUICK_RECIPE = Recipe(
     augment=Augment(flip=0.5, brightness=0.2, contrast=0.2, saturation=0.2),
 )
 
-# Planned for one GPU with 80 GB and ten minutes a net; chosen by arithmetic and not yet tuned on one. Sixteen pictures
+# Planned for one GPU with 80 GB and ten minutes a net; chosen by arithmetic and not yet tuned on one. Sixteen images
 # a step keep 5 to 11 GB for the backward pass in bfloat16. One cycle, because a deep net from scratch wants a warm-up;
 # a fifth of the quick profile's learning rate, because the nets are four to eight times as wide; zoom and a window of
-# the picture's own size, because here every picture is seen about a hundred times.
+# the image's own size, because here every image is seen about a hundred times.
 _FULL_RECIPE = replace(
     _QUICK_RECIPE,
     steps=4000,
@@ -102,7 +102,7 @@ _FULL_RECIPE = replace(
     validate_every=500,
 )
 
-# Steps by what a picture of 360x480 costs: 75 GMAC for the FCNs, 107 SegNet, 127 U-Net, 83 DeepLab v1, 119 v2, 45 v3,
+# Steps by what an image of 360x480 costs: 75 GMAC for the FCNs, 107 SegNet, 127 U-Net, 83 DeepLab v1, 119 v2, 45 v3,
 # 34 v3+. The many small layers of ResNet and Xception are bound by memory and count double. The nets with 4096 or 1024
 # channels behind dropout, without batch norm there, take half the learning rate.
 _FULL_RECIPES = {

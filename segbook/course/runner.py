@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from segbook._bars import progress
 from segbook.data.files import write_text
-from segbook.progress import progress
 
 #: Seconds a chapter gets to stop its kernel after Ctrl-C before it is killed.
 PATIENCE = 10
@@ -128,7 +128,7 @@ def execute(job: Job, started=lambda: None, finished=lambda: None) -> Record:
 
 
 def without_widgets(notebook) -> None:
-    """Take live views out of a notebook: without their kernel they show an error where the picture beside them would do."""
+    """Take live views out of a notebook: without their kernel they show an error where the image beside them would do."""
     from segbook.course.kernels import WIDGET_TYPES
 
     notebook.metadata.pop("widgets", None)
@@ -166,18 +166,17 @@ def lay_mathjax(out: Path) -> None:
 def thumbnail(notebook, width: int = 480) -> str:
     """The notebook's most colourful figure, scaled to ``width`` pixels, as a base64 PNG; "" without any figure."""
     import numpy as np
+    from figure_regression import decode, images
     from PIL import Image
 
-    from segbook.course.figure_regression import decode, pictures
-
-    def colourfulness(picture) -> float:
-        small = np.asarray(Image.fromarray(picture).resize((64, 64), Image.Resampling.BOX), dtype=np.float64)
+    def colorfulness(image) -> float:
+        small = np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.BOX), dtype=np.float64)
         return float((small.max(axis=2) - small.min(axis=2)).mean())
 
-    found = [decode(png) for cell in notebook.cells for png in pictures(cell.get("outputs", []))]
+    found = [decode(png) for cell in notebook.cells for png in images(cell.get("outputs", []))]
     if not found:
         return ""
-    best = Image.fromarray(max(found, key=colourfulness))
+    best = Image.fromarray(max(found, key=colorfulness))
     best.thumbnail((width, width), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     best.quantize(128).save(buffer, "PNG", optimize=True)
@@ -319,14 +318,14 @@ class _Process:
         self.thread.join(PATIENCE)
 
 
-def describe(record: Record, colour: bool | None = None) -> str:
+def describe(record: Record, color: bool | None = None) -> str:
     """One line for a chapter that passed; the failing cell and its error for one that did not."""
     if record.status == "passed":
         return f"passed  {record.file}  {record.seconds:.0f} s"
     where = f", cell [{record.count}]" if record.count else ""
     source = "\n".join(f"    {line}" for line in record.cell.splitlines())
-    colour = sys.stderr.isatty() if colour is None else colour
-    error = record.error if colour else ANSI.sub("", record.error)
+    color = sys.stderr.isatty() if color is None else color
+    error = record.error if color else ANSI.sub("", record.error)
     return "\n".join(part for part in (f"FAILED  {record.file}{where}", source, error) if part)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from segbook import models
-from segbook.data.files import written_aside
+from segbook.data.files import atomic_path
 from segbook.training import load_saved
 
 FORMAT = "segbook model 1"
@@ -47,7 +47,7 @@ def save_model(path: str | os.PathLike, model: nn.Module, card: ModelCard) -> No
             f"the card ({card.model}, width {card.width:g}, {card.options}) is not this model's: {different}"
         )
     state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    with written_aside(Path(path)) as partial:
+    with atomic_path(Path(path)) as partial:
         torch.save({"format": FORMAT, "card": asdict(card), "state": state}, partial)
 
 

@@ -15,7 +15,8 @@ import segbook
 from segbook import parallel
 from segbook.course import profiles
 from segbook.course.chapters import ROOT
-from segbook.training import Recipe, default_device
+from segbook.devices import default_device
+from segbook.training import Recipe
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,10 @@ class Run:
         return segbook.data.load(self.dataset, split, **options)
 
     @property
-    def judged_by(self) -> str:
-        """The split that scores are taken on: "test", or "val" where a real data set came without its test pictures.
+    def eval_split(self) -> str:
+        """The split that scores are taken on: "test", or "val" where a real data set came without its test images.
 
-        Raises BadData where there are test pictures that cannot be used: a score on another split would hide that.
+        Raises BadData where there are test images that cannot be used: a score on another split would hide that.
         """
         try:
             segbook.data.load(self.dataset, "test", count=1)

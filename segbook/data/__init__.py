@@ -1,4 +1,4 @@
-"""Data sets of pictures with a class for every pixel: ``load(name, split)``."""
+"""Data sets of images with a class for every pixel: ``load(name, split)``."""
 
 import operator
 from importlib import import_module
@@ -35,15 +35,15 @@ def load(
         name: one of ``NAMES``. ``street`` and ``cells`` are generated and need no files; data/README.md tells how to get
             the others.
         split: ``train``, ``val`` or ``test``, as far as the data set has them.
-        size: (height, width) in pixels. Pictures are resized bilinearly (with antialiasing), masks to the nearest
+        size: (height, width) in pixels. Images are resized bilinearly (with antialiasing), masks to the nearest
             pixel; the aspect ratio is not kept. None keeps every file's own size; Street is rendered at 96 x 128, cells
             at 128 x 128.
         count: at most so many items. Of real data they are spread evenly over the files in order, because neighbouring
-            files are often neighbouring moments. Generated sets give their first ``count`` pictures; without ``count``
+            files are often neighbouring moments. Generated sets give their first ``count`` images; without ``count``
             Street has 200 for train, 50 for val, 100 for test, cells 60, 20 and 40.
         seed: a different world for every seed. Street and cells only; files stay what they are.
         root: folder of the real data sets (default: ``SEGBOOK_DATA``, else ``data`` in the repository). For ``folder``
-            it is the folder with the pictures itself (default: ``folder`` in the data folder).
+            it is the folder with the images itself (default: ``folder`` in the data folder).
 
     Raises ``ValueError`` for an unknown name, split, size or count; ``DataNotFound`` (a ``FileNotFoundError``) when the
     files are not there; ``BadData`` (a ``ValueError``) when they are but cannot be used.
@@ -63,7 +63,7 @@ def load(
         dataset = folder.read(split, Path(root).expanduser() if root else data_root() / "folder", size)
         return _spread(dataset, count)
 
-    module = import_module("segbook.data.street_cache" if name == "street" else f"segbook.data.{name}")
+    module = import_module(f"segbook.data.{name}")
     if split not in module.SPLITS:
         raise ValueError(f"{name} has no split {split!r}; choose one of: {', '.join(module.SPLITS)}")
     if name in GENERATED:

@@ -1,7 +1,7 @@
-"""Aerial: generated farmland seen from a drone, the example of chapter 14 for pictures that come as a folder of files.
+"""Aerial: generated farmland seen from a drone, the example of chapter 14 for images that come as a folder of files.
 
 A flight over a *site* takes several *frames* that overlap by two thirds, as a survey does: frames of one site show the
-same fields, and every site has its own season, soil and light. The picture of (seed, site, frame) is the same on every
+same fields, and every site has its own season, soil and light. The image of (seed, site, frame) is the same on every
 machine, because the drawing uses sums, products, quotients and square roots only, as in ``cells``.
 
 Five classes: field, wood, water, road, house. Houses cover about one pixel in fifty.
@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from segbook.data.cells import _direction, _ramp, _smooth, _squared
-from segbook.data.files import replacing, write_text
+from segbook.data.files import atomic_open, write_text
 
 CLASSES = ("field", "wood", "water", "road", "house")
 FIELD, WOOD, WATER, ROAD, HOUSE = range(5)
@@ -31,7 +31,7 @@ _STREAM = 0xAE21A1  # keeps these random numbers apart from those of the other g
 
 
 def site(seed: int, number: int, frames: int = 4) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The ``frames`` pictures of one flight: a list of (picture uint8 [96, 128, 3], labels uint8 [96, 128]).
+    """The ``frames`` images of one flight: a list of (image uint8 [96, 128, 3], labels uint8 [96, 128]).
 
     Raises ValueError for a negative seed or number and for fewer than one frame.
     """
@@ -46,7 +46,7 @@ def site(seed: int, number: int, frames: int = 4) -> list[tuple[np.ndarray, np.n
         camera = np.random.Generator(np.random.PCG64(np.random.SeedSequence((_STREAM, seed, number, frame))))
         top, left = int(camera.integers(0, SWAY + 1)), frame * STEP
         cut = np.s_[top : top + FRAME[0], left : left + FRAME[1]]
-        result.append((_expose(camera, land.colour[cut]), land.labels[cut].copy()))
+        result.append((_expose(camera, land.color[cut]), land.labels[cut].copy()))
     return result
 
 
@@ -60,7 +60,7 @@ def write_folder(folder: Path, sites: int = 20, frames: int = 4, seed: int = 0, 
         for frame, (image, labels) in enumerate(site(seed, number, frames)):
             names.append(f"site{number:02d}_{frame}")
             for kind, pixels in (("images", image), ("masks", PALETTE[labels])):
-                with replacing(Path(folder) / kind / f"{names[-1]}.png") as file:
+                with atomic_open(Path(folder) / kind / f"{names[-1]}.png") as file:
                     Image.fromarray(pixels).save(file, "PNG")
     lines = [f"{r} {g} {b} {name}\n" for (r, g, b), name in zip(PALETTE.tolist(), CLASSES)]
     write_text(Path(folder) / "classes.txt", "# red green blue name\n" + "".join(lines))
@@ -130,41 +130,41 @@ _ROOFS = [(166, 84, 62), (140, 100, 80), (118, 116, 118), (186, 176, 166), (92, 
 
 
 def _look(rng: np.random.Generator) -> _Look:
-    def near(colour, amount):
-        return np.asarray(colour, np.float32) + rng.uniform(-amount, amount, np.shape(colour)).astype(np.float32)
+    def near(color, amount):
+        return np.asarray(color, np.float32) + rng.uniform(-amount, amount, np.shape(color)).astype(np.float32)
 
     season = _SEASONS[int(rng.integers(len(_SEASONS)))]
-    pick = [colours[int(rng.integers(len(colours)))] for colours in (_WOODS, _WATERS, _ROADS)]
+    pick = [colors[int(rng.integers(len(colors)))] for colors in (_WOODS, _WATERS, _ROADS)]
     roofs = [_ROOFS[int(i)] for i in rng.integers(len(_ROOFS), size=3)]
     return _Look(near(season, 10), near(pick[0], 10), near(pick[1], 12), near(pick[2], 12), near(roofs, 12))
 
 
 class _Land:
-    """``colour`` float32 [H, W, 3] and ``labels`` uint8 [H, W] of a whole site, drawn from the ground upwards."""
+    """``color`` float32 [H, W, 3] and ``labels`` uint8 [H, W] of a whole site, drawn from the ground upwards."""
 
     def __init__(self, rng: np.random.Generator, height: int, width: int):
         self.rng, self.shape = rng, (height, width)
         self.look = _look(rng)
-        # A frame of reference turned against the picture: fields, roads and houses follow it.
+        # A frame of reference turned against the image: fields, roads and houses follow it.
         cos, sin = _direction(rng)
         y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
         self.u, self.v = cos * y + sin * x, cos * x - sin * y
         self.labels = np.full(self.shape, FIELD, np.uint8)
-        self.colour = np.zeros((*self.shape, 3), np.float32)
+        self.color = np.zeros((*self.shape, 3), np.float32)
         self.sun = np.sign(rng.uniform(-1, 1, 2)).astype(int) * rng.integers(1, 3, 2)
         self.fields()
         self.water()
         self.wood()
         roads = self.roads()
         self.houses(roads)
-        self.colour *= 1 + _smooth(rng, height, width, 70, 0.08)[..., None]  # a cloud's shade
+        self.color *= 1 + _smooth(rng, height, width, 70, 0.08)[..., None]  # a cloud's shade
 
     def smooth(self, spacing, amplitude):
         return _smooth(self.rng, *self.shape, spacing, amplitude)
 
-    def lay(self, where, colour) -> None:
-        """Put ``colour`` [H, W, 3] over the land with strength ``where`` [H, W] from 0 to 1."""
-        self.colour += (colour - self.colour) * where[..., None]
+    def lay(self, where, color) -> None:
+        """Put ``color`` [H, W, 3] over the land with strength ``where`` [H, W] from 0 to 1."""
+        self.color += (color - self.color) * where[..., None]
 
     def shade(self, label: int, length: int, strength: float) -> None:
         """The shadow that everything of a class throws on what is not of that class."""
@@ -172,7 +172,7 @@ class _Land:
         dark = np.zeros(self.shape, bool)
         for k in range(1, length + 1):
             dark |= np.roll(thing, (k * self.sun[0] // 2, k * self.sun[1] // 2), (0, 1))
-        self.colour[dark & ~thing] *= np.float32(1 - strength)
+        self.color[dark & ~thing] *= np.float32(1 - strength)
 
     def fields(self) -> None:
         """Bands of parcels with straight edges, each with a crop, a direction of its rows and some wear."""
@@ -197,7 +197,7 @@ class _Land:
         rows = np.where(along[parcel], u, v) / spacing[parcel]
         rows = np.abs(rows - np.floor(rows) - np.float32(0.5)) * 4 - 1
         tone = rows * strength[parcel] + self.smooth(16, 22) + self.smooth(3, 14)
-        self.colour[:] = crop[parcel] + tone[..., None]
+        self.color[:] = crop[parcel] + tone[..., None]
         self.lay(_ramp(1.6 - edge) * np.float32(0.7), self.look.wood * 1.25 + self.smooth(3, 30)[..., None])  # margins
 
     def water(self) -> None:
@@ -289,17 +289,17 @@ class _Land:
             self.lay(inside.astype(np.float32), roof + (slope + ridge)[..., None])
 
 
-def _expose(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
+def _expose(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
     """A little blur, the exposure of this frame, haze and noise: uint8 [H, W, 3]."""
     for axis in (0, 1):
-        moved = np.moveaxis(colour, axis, 0)
+        moved = np.moveaxis(color, axis, 0)
         soft = moved * np.float32(0.76)
         soft[1:] += np.float32(0.12) * moved[:-1]
         soft[:-1] += np.float32(0.12) * moved[1:]
         soft[0] += np.float32(0.12) * moved[0]
         soft[-1] += np.float32(0.12) * moved[-1]
-        colour = np.moveaxis(soft, 0, axis)
+        color = np.moveaxis(soft, 0, axis)
     gain = np.float32(rng.uniform(0.95, 1.06))
-    noise = rng.integers(0, 256, (2, *colour.shape), dtype=np.uint8).astype(np.float32)
-    colour = colour * gain * np.float32(1.06) + (noise[0] + noise[1] - 255) * np.float32(0.045) + 6
-    return np.clip(colour + np.float32(0.5), 0, 255).astype(np.uint8)
+    noise = rng.integers(0, 256, (2, *color.shape), dtype=np.uint8).astype(np.float32)
+    color = color * gain * np.float32(1.06) + (noise[0] + noise[1] - 255) * np.float32(0.045) + 6
+    return np.clip(color + np.float32(0.5), 0, 255).astype(np.uint8)

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from segbook.data.files import _UNREADABLE, BadData, read_label_values
 
-#: Larger pictures than this are taken for a mistake in a JSON, before memory is asked for them.
+#: Larger images than this are taken for a mistake in a JSON, before memory is asked for them.
 _MAX_PIXELS = 200_000_000
 
 
@@ -46,7 +46,7 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Colours:
+class Colors:
     """Colour files; ``classes`` from (red, green, blue) to the class index. A palette file is read by its colours."""
 
     classes: dict[tuple[int, int, int], int]
@@ -55,10 +55,10 @@ class Colours:
 
     @property
     def allowed(self) -> list[str]:
-        return [" ".join(map(str, colour)) for colour in self.classes]
+        return [" ".join(map(str, color)) for color in self.classes]
 
     def read(self, path: Path) -> Labels:
-        codes, inverse = np.unique(_codes(read_colours(path)), return_inverse=True)
+        codes, inverse = np.unique(_codes(read_colors(path)), return_inverse=True)
         known = {(r << 16) + (g << 8) + b: index for (r, g, b), index in self.classes.items()}
         table = np.array([known.get(code, -1) for code in codes.tolist()], dtype=np.int16)
         counts = np.bincount(inverse.ravel(), minlength=len(codes))
@@ -92,22 +92,22 @@ class Polygons:
         return Labels(indices, unknown)
 
 
-def read_colours(path: Path) -> np.ndarray:
+def read_colors(path: Path) -> np.ndarray:
     """The colours of a label file, uint8 [H, W, 3]; what is transparent keeps its colour."""
     try:
-        with Image.open(path) as picture:
-            if picture.mode.startswith(("I", "F")):
-                raise BadData(f"{path}: pixels of mode {picture.mode}; colours have 8 bits a channel")
-            return np.asarray(picture.convert("RGB"))
+        with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                raise BadData(f"{path}: pixels of mode {image.mode}; colours have 8 bits a channel")
+            return np.asarray(image.convert("RGB"))
     except BadData:
         raise
     except _UNREADABLE as error:
         raise BadData(f"{path}: cannot be read as a label map ({error})") from error
 
 
-def _codes(colours: np.ndarray) -> np.ndarray:
+def _codes(colors: np.ndarray) -> np.ndarray:
     """One number a colour: uint8 [H, W, 3] to uint32 [H, W]."""
-    r, g, b = np.moveaxis(colours.astype(np.uint32), -1, 0)
+    r, g, b = np.moveaxis(colors.astype(np.uint32), -1, 0)
     return (r << 16) + (g << 8) + b
 
 
@@ -115,7 +115,7 @@ def read_labelme(path: Path) -> tuple[int, int, list[tuple[str, str, list[tuple[
     """Height, width and the shapes (label, kind, points as (x, y)) of a LabelMe JSON, in the order of the file.
 
     Kinds: polygon, rectangle (two corners), circle (middle and a point on it). Raises ``BadData`` naming the file, the
-    shape and what is wrong; a picture inside the file is not looked at.
+    shape and what is wrong; an image inside the file is not looked at.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -127,7 +127,7 @@ def read_labelme(path: Path) -> tuple[int, int, list[tuple[str, str, list[tuple[
             f"{path}: a LabelMe file has imageHeight, imageWidth and shapes; missing here: {error}"
         ) from error
     if not all(type(n) is int and n >= 1 for n in (height, width)) or height * width > _MAX_PIXELS:
-        raise BadData(f"{path}: imageHeight and imageWidth are not those of a picture: {height!r}, {width!r}")
+        raise BadData(f"{path}: imageHeight and imageWidth are not those of an image: {height!r}, {width!r}")
     if not isinstance(shapes, list):
         raise BadData(f"{path}: shapes is not a list")
     return height, width, [_shape(path, number, shape) for number, shape in enumerate(shapes)]

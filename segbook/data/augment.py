@@ -1,4 +1,4 @@
-"""Change pictures and masks at random, together, on whole batches and on any device."""
+"""Change images and masks at random, together, on whole batches and on any device."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ def _per_channel(values: tuple[float, float, float], like: Tensor) -> Tensor:
 
 
 def normalize(images: Tensor) -> Tensor:
-    """Scale pictures to zero mean and unit variance as ImageNet's backbones expect: ``(x / 255 - mean) / std``.
+    """Scale images to zero mean and unit variance as ImageNet's backbones expect: ``(x / 255 - mean) / std``.
 
     ``images``: uint8, or floating point on the scale 0 … 255, [N, 3, H, W] (or [3, H, W]). Returns float32, same shape.
     Raises ``TypeError`` for another dtype and ``ValueError`` for another number of channels.
@@ -31,13 +31,13 @@ class Augment:
     """Random flip, colour, scale and crop of a batch, each sample with its own draw.
 
     ``flip``: probability of mirroring left and right. ``brightness``, ``contrast``, ``saturation``: each factor is drawn
-    from [1 - value, 1 + value], not below 0. ``scale``: the picture is enlarged by a factor drawn from this range.
-    ``crop``: (height, width) of the window that is cut out at a random place; None keeps the picture's size.
+    from [1 - value, 1 + value], not below 0. ``scale``: the image is enlarged by a factor drawn from this range.
+    ``crop``: (height, width) of the window that is cut out at a random place; None keeps the image's size.
 
-    A picture is interpolated bilinearly, a mask never: its numbers are names. Halfway between road (3) and tree (5)
+    An image is interpolated bilinearly, a mask never: its numbers are names. Halfway between road (3) and tree (5)
     lies no road-like tree but pavement (4), a class that is in neither pixel; bilinear interpolation would draw a seam
     of invented classes along every edge. So a mask takes the nearest pixel. Where the window reaches beyond the
-    picture, the mask says ``ignore_index`` and the picture shows ImageNet's mean colour (zero after ``normalize``).
+    image, the mask says ``ignore_index`` and the image shows ImageNet's mean colour (zero after ``normalize``).
     """
 
     flip: float = 0.5
@@ -73,14 +73,14 @@ class Augment:
 
         # Every number is drawn whatever is switched on: changing one option leaves the others' draws as they were.
         draw = torch.rand(7, len(images), generator=generator).to(images.device)
-        pixels = self._change_colour(images.float(), *draw[:3])
+        pixels = self._change_color(images.float(), *draw[:3])
         pixels, labels = self._change_place(pixels, masks, ignore_index, *draw[3:])
         if not images.is_floating_point():
             pixels = pixels.round()
         return pixels.clamp(0, 255).to(images.dtype), labels
 
-    def _change_colour(self, pixels: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
-        """Scale the brightness, the contrast about the picture's mean grey, the saturation about each pixel's grey."""
+    def _change_color(self, pixels: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
+        """Scale the brightness, the contrast about the image's mean grey, the saturation about each pixel's grey."""
 
         def factor(amount: float, u: Tensor) -> Tensor:
             lowest = max(0.0, 1 - amount)
@@ -89,15 +89,15 @@ class Augment:
         if self.brightness:
             pixels = pixels * factor(self.brightness, brightness)
         if self.contrast:
-            grey = pixels.mean(dim=(1, 2, 3), keepdim=True)
-            pixels = grey + (pixels - grey) * factor(self.contrast, contrast)
+            gray = pixels.mean(dim=(1, 2, 3), keepdim=True)
+            pixels = gray + (pixels - gray) * factor(self.contrast, contrast)
         if self.saturation:
-            grey = pixels.mean(dim=1, keepdim=True)
-            pixels = grey + (pixels - grey) * factor(self.saturation, saturation)
+            gray = pixels.mean(dim=1, keepdim=True)
+            pixels = gray + (pixels - gray) * factor(self.saturation, saturation)
         return pixels.clamp(0, 255)
 
     def _change_place(self, pixels: Tensor, masks: Tensor, ignore_index: int, flip, scale, top, left):
-        """Mirror, scale and crop: tell for every pixel of the window where in the picture it comes from."""
+        """Mirror, scale and crop: tell for every pixel of the window where in the image it comes from."""
         mirrored = flip < self.flip
         if self.scale == (1, 1) and self.crop is None:
             return (
@@ -110,18 +110,18 @@ class Augment:
         factor = self.scale[0] + (self.scale[1] - self.scale[0]) * scale
 
         def positions(length: int, window: int, u: Tensor) -> Tensor:
-            """Where the window's pixel centres lie on the picture's axis, which runs from -1 to 1: float32 [N, window]."""
+            """Where the window's pixel centres lie on the image's axis, which runs from -1 to 1: float32 [N, window]."""
             # A whole number of pixels, so that a crop without scaling copies pixels instead of blurring them.
             offset = (u * (factor * length - window)).round()
-            centres = torch.arange(window, device=u.device) + 0.5
-            return 2 * (centres + offset[:, None]) / (factor[:, None] * length) - 1
+            centers = torch.arange(window, device=u.device) + 0.5
+            return 2 * (centers + offset[:, None]) / (factor[:, None] * length) - 1
 
         y = positions(height, crop_height, top)[:, :, None].expand(-1, -1, crop_width)
         x = positions(width, crop_width, left)
         x = torch.where(mirrored[:, None], -x, x)[:, None, :].expand(-1, crop_height, -1)
         grid = torch.stack((x, y), dim=-1)
 
-        # grid_sample puts 0 outside the picture: shift what is sampled so that 0 means the mean colour, or no label.
+        # grid_sample puts 0 outside the image: shift what is sampled so that 0 means the mean colour, or no label.
         mean = 255 * _per_channel(IMAGENET_MEAN, pixels)
         pixels = F.grid_sample(pixels - mean, grid, mode="bilinear", align_corners=False) + mean
         labels = F.grid_sample(masks[:, None].float() + 1, grid, mode="nearest", align_corners=False)[:, 0]

@@ -1,7 +1,7 @@
 """CamVid in the SegNet split: driving through Cambridge, eleven classes and void, 480 x 360.
 
 Brostow, Fauqueur and Cipolla, "Semantic object classes in video", Pattern Recognition Letters 30 (2009); the split into
-367 / 101 / 233 pictures and the reduction to eleven classes are those of SegNet (Badrinarayanan, Kendall and Cipolla).
+367 / 101 / 233 images and the reduction to eleven classes are those of SegNet (Badrinarayanan, Kendall and Cipolla).
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ SPLITS = ("train", "val", "test")
 
 
 def read(split: str, root: Path, size: tuple[int, int] | None) -> SegmentationDataset:
-    """``root/camvid/SPLIT`` holds pictures, ``root/camvid/SPLITannot`` label maps with values 0 … 10 and 11 for void."""
+    """``root/camvid/SPLIT`` holds images, ``root/camvid/SPLITannot`` label maps with values 0 … 10 and 11 for void."""
     folder = root / "camvid"
     images, labels = folder / split, folder / f"{split}annot"
     if not (images.is_dir() and labels.is_dir()):

@@ -1,8 +1,8 @@
-"""Cells: generated pictures of tissue under an electron microscope, cells packed wall to wall with thin membranes between.
+"""Cells: generated images of tissue under an electron microscope, cells packed wall to wall with thin membranes between.
 
-A stand-in for ISBI 2012 that needs no download. Every picture is drawn from one stream of random numbers seeded with
-(seed, split, index), so the same three and the same size give the same picture on every machine: the drawing uses sums,
-products, quotients and square roots only, which are rounded alike everywhere. A larger picture shows more tissue, not
+A stand-in for ISBI 2012 that needs no download. Every image is drawn from one stream of random numbers seeded with
+(seed, split, index), so the same three and the same size give the same image on every machine: the drawing uses sums,
+products, quotients and square roots only, which are rounded alike everywhere. A larger image shows more tissue, not
 larger cells.
 
 Two classes: ``background`` (membranes, and the gaps where no cell is) and ``cell``. A membrane is 1 to 4 pixels wide and
@@ -30,7 +30,7 @@ _STREAM = 0xCE11  # keeps these random numbers apart from Street's
 
 @dataclass(frozen=True)
 class Tissue:
-    """A picture and its labels: ``image`` uint8 [H, W, 3] (grey), ``mask`` uint8 [H, W] (0 background, 1 cell),
+    """An image and its labels: ``image`` uint8 [H, W, 3] (grey), ``mask`` uint8 [H, W] (0 background, 1 cell),
     ``instances`` int32 [H, W] (0 background, else the number of the cell, 1 … n)."""
 
     image: np.ndarray
@@ -39,7 +39,7 @@ class Tissue:
 
 
 def tissue(seed: int, split: str, index: int, size: tuple[int, int] = DEFAULT_SIZE) -> Tissue:
-    """Picture number ``index`` of a split; ``size`` is (height, width) in pixels, each at least 32.
+    """Image number ``index`` of a split; ``size`` is (height, width) in pixels, each at least 32.
 
     Raises ValueError for an unknown split, a negative seed or index, or a smaller size; TypeError for a number that is
     not whole.
@@ -50,7 +50,7 @@ def tissue(seed: int, split: str, index: int, size: tuple[int, int] = DEFAULT_SI
     if min(seed, index) < 0:
         raise ValueError(f"seed and index must be 0 or greater, not {seed} and {index}")
     if min(height, width) < SMALLEST:
-        raise ValueError(f"a picture of cells is at least {SMALLEST}x{SMALLEST} pixels, not {height}x{width}")
+        raise ValueError(f"an image of cells is at least {SMALLEST}x{SMALLEST} pixels, not {height}x{width}")
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((_STREAM, seed, SPLITS.index(split), index))))
     cells = _lay_out(rng, height, width)
     instances = _instances(cells)
@@ -75,7 +75,7 @@ class _Cells:
 
 
 def _lay_out(rng: np.random.Generator, height: int, width: int) -> _Cells:
-    """Divide the picture among seeds on a shaken grid, each pixel to the nearest, on a warped sheet."""
+    """Divide the image among seeds on a shaken grid, each pixel to the nearest, on a warped sheet."""
     diameter = np.float32(rng.uniform(19, 30))
     stretch = np.sqrt(np.float32(rng.uniform(1.0, 1.5)))
     cos, sin = _direction(rng)
@@ -121,7 +121,7 @@ def _lay_out(rng: np.random.Generator, height: int, width: int) -> _Cells:
 
 
 def _instances(cells: _Cells) -> np.ndarray:
-    """Number the cells of a picture from 1: int32 [H, W], 0 where there is none."""
+    """Number the cells of an image from 1: int32 [H, W], 0 where there is none."""
     inside = (cells.depth >= cells.half_width) & ~cells.empty[cells.number]
     # However thin a membrane is drawn, one pixel of background stays between two cells.
     inside[:, :-1] &= cells.number[:, :-1] == cells.number[:, 1:]
@@ -141,21 +141,21 @@ def _paint(rng: np.random.Generator, cells: _Cells) -> np.ndarray:
     height, width = cells.depth.shape
     count = len(cells.empty)
     tone = rng.uniform(138, 188, count).astype(np.float32)
-    grey = tone[cells.number] + _smooth(rng, height, width, 11, 16) + _smooth(rng, height, width, 2.6, 34)
+    gray = tone[cells.number] + _smooth(rng, height, width, 11, 16) + _smooth(rng, height, width, 2.6, 34)
     inside = _ramp(cells.depth - cells.half_width - 1.5)  # organelles keep off the membrane
     for share in (0.62, 0.34):
-        grey = _organelle(rng, cells, grey, inside, share)
-    grey = _vesicles(rng, cells, grey, inside)
+        gray = _organelle(rng, cells, gray, inside, share)
+    gray = _vesicles(rng, cells, gray, inside)
     gap = cells.empty[cells.number]
-    grey = np.where(gap, np.float32(210) + _smooth(rng, height, width, 3.4, 22), grey)
+    gray = np.where(gap, np.float32(210) + _smooth(rng, height, width, 3.4, 22), gray)
     membrane = _ramp(cells.half_width + np.float32(0.5) - cells.depth)
     # Where the knife cut a membrane at a slant it looks washed out.
     strength = np.clip(np.float32(0.78) + _smooth(rng, height, width, 17, 1.5), np.float32(0.16), 1)
     dark = np.float32(58) + _smooth(rng, height, width, 3, 30)
-    return grey + (dark - grey) * (membrane * strength)
+    return gray + (dark - gray) * (membrane * strength)
 
 
-def _organelle(rng, cells: _Cells, grey, inside, share: float) -> np.ndarray:
+def _organelle(rng, cells: _Cells, gray, inside, share: float) -> np.ndarray:
     """A mitochondrion in ``share`` of the cells: a dark oval with a darker wall and folds across."""
     count = len(cells.empty)
     axis_y, axis_x = (part.astype(np.float32) for part in _direction(rng, count))
@@ -174,12 +174,12 @@ def _organelle(rng, cells: _Cells, grey, inside, share: float) -> np.ndarray:
     period = along * np.float32(0.3)
     folds = np.abs(period - np.floor(period) - np.float32(0.5)) * 2
     tone = np.float32(96) + 34 * folds
-    return grey + (tone - 46 * wall - grey) * body
+    return gray + (tone - 46 * wall - gray) * body
 
 
-def _vesicles(rng, cells: _Cells, grey, inside) -> np.ndarray:
+def _vesicles(rng, cells: _Cells, gray, inside) -> np.ndarray:
     """Small bright bubbles with a dark rim, crowded in a few of the cells and rare in the others."""
-    height, width = grey.shape
+    height, width = gray.shape
     spacing = 5
     rows, columns = height // spacing + 1, width // spacing + 1
     radius = rng.uniform(1.1, 2.0, (rows, columns)).astype(np.float32)
@@ -193,28 +193,28 @@ def _vesicles(rng, cells: _Cells, grey, inside) -> np.ndarray:
     depth = radius - np.sqrt(_squared(y, x))
     bubble = _ramp(depth + np.float32(0.5)) * inside * (luck < crowd[cells.number])
     rim = _ramp(np.float32(1.1) - np.abs(depth - np.float32(0.3)))
-    return grey + (np.float32(206) - 110 * rim - grey) * bubble
+    return gray + (np.float32(206) - 110 * rim - gray) * bubble
 
 
-def _expose(rng: np.random.Generator, grey: np.ndarray) -> np.ndarray:
+def _expose(rng: np.random.Generator, gray: np.ndarray) -> np.ndarray:
     """Focus, uneven staining, contrast and noise of the microscope; uint8 [H, W, 3], three equal channels."""
-    height, width = grey.shape
+    height, width = gray.shape
     side = np.float32(rng.uniform(0.10, 0.22))
     for axis in (0, 1):
-        grey = np.moveaxis(grey, axis, 0)
-        blurred = grey * (1 - 2 * side)
-        blurred[1:] += side * grey[:-1]
-        blurred[:-1] += side * grey[1:]
-        blurred[0] += side * grey[0]
-        blurred[-1] += side * grey[-1]
-        grey = np.moveaxis(blurred, 0, axis)
+        gray = np.moveaxis(gray, axis, 0)
+        blurred = gray * (1 - 2 * side)
+        blurred[1:] += side * gray[:-1]
+        blurred[:-1] += side * gray[1:]
+        blurred[0] += side * gray[0]
+        blurred[-1] += side * gray[-1]
+        gray = np.moveaxis(blurred, 0, axis)
     contrast, brightness = np.float32(rng.uniform(0.72, 1.0)), np.float32(rng.uniform(-16, 12))
-    grey = (grey - 130) * contrast + 130 + brightness + _smooth(rng, height, width, 60, 30)
+    gray = (gray - 130) * contrast + 130 + brightness + _smooth(rng, height, width, 60, 30)
     # The sum of two uniform numbers stands for the detector's noise: no logarithm, so the same everywhere.
     noise = rng.integers(0, 256, (2, height, width), dtype=np.uint8).astype(np.float32)
-    grey += (noise[0] + noise[1] - 255) * np.float32(rng.uniform(7, 14) / 104)
-    grey = np.clip(grey + np.float32(0.5), 0, 255).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
+    gray += (noise[0] + noise[1] - 255) * np.float32(rng.uniform(7, 14) / 104)
+    gray = np.clip(gray + np.float32(0.5), 0, 255).astype(np.uint8)
+    return np.repeat(gray[..., None], 3, axis=2)
 
 
 # ---------------------------------------------------------------- tools
@@ -259,7 +259,7 @@ def _smooth(rng: np.random.Generator, height: int, width: int, spacing: float, a
 
 @dataclass(frozen=True)
 class CellsSource:
-    """Pictures drawn when they are asked for."""
+    """Images drawn when they are asked for."""
 
     names: list[str]
     split: str
@@ -278,9 +278,9 @@ class CellsSource:
 
 
 def read(split: str, size: tuple[int, int] | None, count: int | None, seed: int) -> SegmentationDataset:
-    """The first ``count`` pictures of a split."""
+    """The first ``count`` images of a split."""
     size = tuple(size or DEFAULT_SIZE)
     names = [f"cells-{split}-{index:06d}" for index in range(count or DEFAULT_COUNT[split])]
     if min(size) < SMALLEST:
-        raise ValueError(f"a picture of cells is at least {SMALLEST}x{SMALLEST} pixels, not {size[0]}x{size[1]}")
+        raise ValueError(f"an image of cells is at least {SMALLEST}x{SMALLEST} pixels, not {size[0]}x{size[1]}")
     return SegmentationDataset("cells", split, CellsSource(names, split, seed, size), CLASSES, PALETTE, IGNORE, size)

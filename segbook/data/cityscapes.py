@@ -2,7 +2,7 @@
 
 Cordts et al., "The Cityscapes dataset for semantic urban scene understanding", CVPR 2016. Read through torchvision.
 The files hold 34 ids; training and scoring use 19 of them under the numbers 0 … 18 ("train ids"), the rest is ignored.
-The labels of the test pictures are not published.
+The labels of the test images are not published.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from torchvision.datasets import Cityscapes
 
 from segbook.data.dataset import SegmentationDataset
-from segbook.data.files import BadData, DataNotFound, FileSource, label_table, some
+from segbook.data.files import BadData, DataNotFound, FileSource, first_few, label_table
 
 SPLITS = ("train", "val")
 VOID = 255
@@ -37,7 +37,7 @@ def read(split: str, root: Path, size: tuple[int, int] | None) -> SegmentationDa
         for image, targets in zip(files.images, files.targets)
     )
     if without := [image.name for _, image, labels in pairs if not labels.is_file()]:
-        raise BadData(f"no label map in {folder / 'gtFine' / split} for these pictures: {some(without)}")
+        raise BadData(f"no label map in {folder / 'gtFine' / split} for these images: {first_few(without)}")
     table = label_table(
         {entry.id: entry.train_id if entry in _SCORED else VOID for entry in Cityscapes.classes if entry.id >= 0}
     )

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from segbook._bars import progress
 from segbook.data.files import BadData
-from segbook.progress import progress
 
 
 class SegmentationDataset(Dataset):
-    """Pictures and their label maps.
+    """Images and their label maps.
 
     ``dataset[i]`` gives ``(image, mask)``: ``tv_tensors.Image`` uint8 [3, H, W] and ``tv_tensors.Mask`` int64 [H, W].
     A mask holds class indices 0 … K-1 and ``ignore_index`` where a pixel belongs to no class.
@@ -37,7 +37,7 @@ class SegmentationDataset(Dataset):
         self._tensors: tuple[Tensor, Tensor] | None = None
         self._class_counts: Tensor | None = None
         if not self._indices:
-            raise BadData(f"{name} {split} holds no pictures")
+            raise BadData(f"{name} {split} holds no images")
         if self.palette.shape != (len(self.classes) + 1, 3):
             raise ValueError(f"{len(self.classes)} classes need a palette [{len(self.classes) + 1}, 3], "
                              f"this one is {list(self.palette.shape)}")  # fmt: skip
@@ -55,7 +55,7 @@ class SegmentationDataset(Dataset):
         return f"SegmentationDataset({self.name} {self.split}: {len(self)} images, {size}, {self.num_classes} classes)"
 
     def names(self) -> list[str]:
-        """File stem of every picture, or ``street-train-000012`` for generated ones."""
+        """File stem of every image, or ``street-train-000012`` for generated ones."""
         names = self.source.names
         return [names[index] for index in self._indices]
 
@@ -67,13 +67,13 @@ class SegmentationDataset(Dataset):
         return position % len(self)
 
     def _read(self, position: int) -> tuple[np.ndarray, np.ndarray]:
-        """Picture uint8 [H, W, 3] and class indices uint8 [H, W], brought to ``size``."""
+        """Image uint8 [H, W, 3] and class indices uint8 [H, W], brought to ``size``."""
         image, mask = self.source.read(self._indices[position])
         if self.size is not None and self.size != mask.shape:
             width_height = self.size[::-1]
             image = np.asarray(Image.fromarray(image).resize(width_height, Image.Resampling.BILINEAR))
             # A mean of two class numbers is a third class: masks take the nearest pixel. Pillow measures from pixel
-            # centres for both, so that picture and mask stay aligned.
+            # centres for both, so that image and mask stay aligned.
             mask = np.asarray(Image.fromarray(mask).resize(width_height, Image.Resampling.NEAREST))
         return image, mask
 
@@ -100,7 +100,7 @@ class SegmentationDataset(Dataset):
         """The whole set at once: images uint8 [N, 3, H, W] and masks uint8 [N, H, W].
 
         Read once and kept in memory; the same tensors are handed out each time, so do not write into them.
-        Raises ``BadData`` if a file cannot be used or if the pictures differ in size.
+        Raises ``BadData`` if a file cannot be used or if the images differ in size.
         """
         if self._tensors is None:
             images = masks = None
@@ -112,7 +112,7 @@ class SegmentationDataset(Dataset):
                 elif mask.shape != masks.shape[1:]:
                     raise BadData(
                         f"{self.source.where(self._indices[position])} is {mask.shape[0]}x{mask.shape[1]}, the first "
-                        f"picture {masks.shape[1]}x{masks.shape[2]} (height x width): pass size=(height, width) to load"
+                        f"image {masks.shape[1]}x{masks.shape[2]} (height x width): pass size=(height, width) to load"
                     )
                 images[position], masks[position] = image.transpose(2, 0, 1), mask
             self._tensors = torch.from_numpy(images), torch.from_numpy(masks)

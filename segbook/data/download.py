@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from segbook._bars import progress
 from segbook.data.files import BadData, DataNotFound, data_root, write_text
-from segbook.progress import progress
 
 _CHUNK = 1 << 18
 _ATTEMPTS = 5
@@ -324,7 +324,7 @@ def _write_entries(archive, entries, wanted: tuple[str, ...], unpacked: Path, ma
 class Archive:
     """Where a data set can be fetched whole, and what it must hold.
 
-    ``folder``: where in the archive the data lies; ``folders``: which of its folders are kept, and how many pictures or
+    ``folder``: where in the archive the data lies; ``folders``: which of its folders are kept, and how many images or
     label maps each must have. The publishers give no checksum: every file is counted and read instead.
     """
 

@@ -1,4 +1,4 @@
-"""Elastic deformation: new pictures from old ones by bending the sheet they are on (U-Net, section 3.1)."""
+"""Elastic deformation: new images from old ones by bending the sheet they are on (U-Net, section 3.1)."""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ def displacement_field(
 ) -> Tensor:
     """Random smooth shifts: float32 [count, 2, H, W], down and right in pixels.
 
-    On a coarse ``grid`` x ``grid``, whose outer nodes are the picture's corners, every node is shifted by a Gaussian of
+    On a coarse ``grid`` x ``grid``, whose outer nodes are the image's corners, every node is shifted by a Gaussian of
     standard deviation ``sigma`` pixels in each direction; bicubic interpolation gives every pixel its own. 3 x 3 and 10
     pixels are the paper's, for tiles of several hundred pixels. ``generator`` is a CPU generator.
     """
@@ -23,12 +23,12 @@ def displacement_field(
 
 
 def deform(maps: Tensor, field: Tensor) -> Tensor:
-    """Bend pictures or label maps: each pixel takes the value that lies ``field`` away from it.
+    """Bend images or label maps: each pixel takes the value that lies ``field`` away from it.
 
-    ``maps``: pictures [N, C, H, W] or label maps [N, H, W]; dtype and shape stay. Floating-point and uint8 pictures
+    ``maps``: images [N, C, H, W] or label maps [N, H, W]; dtype and shape stay. Floating-point and uint8 images
     are interpolated bilinearly, label maps (three axes, whole numbers) take the nearest pixel, because halfway between
-    two labels lies no third one. A map of weights is a floating-point [N, H, W] and is interpolated like a picture.
-    ``field``: [N, 2, H, W] from :func:`displacement_field`, [1, 2, H, W] bends all alike. Beyond its edge the picture is
+    two labels lies no third one. A map of weights is a floating-point [N, H, W] and is interpolated like an image.
+    ``field``: [N, 2, H, W] from :func:`displacement_field`, [1, 2, H, W] bends all alike. Beyond its edge the image is
     mirrored. Raises ValueError when the sizes differ.
     """
     height, width = maps.shape[-2:]
@@ -39,7 +39,7 @@ def deform(maps: Tensor, field: Tensor) -> Tensor:
     field = field.to(maps.device).expand(len(maps), -1, -1, -1)
     y = torch.arange(height, device=maps.device)[:, None] + field[:, 0]
     x = torch.arange(width, device=maps.device) + field[:, 1]
-    # grid_sample counts from -1 to 1 between the outer edges of the picture, x first.
+    # grid_sample counts from -1 to 1 between the outer edges of the image, x first.
     places = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
     labels = maps.ndim == 3 and not maps.is_floating_point()
     values = maps if maps.ndim == 4 else maps[:, None]

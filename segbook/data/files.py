@@ -1,4 +1,4 @@
-"""Where data lies, and how a picture and its label map are found, paired and read from files."""
+"""Where data lies, and how an image and its label map are found, paired and read from files."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".p
 #: A format that changes pixel values when it compresses cannot hold labels.
 LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".pgm")
 
-#: What Pillow raises on files that are missing, cut short, damaged or no picture at all.
+#: What Pillow raises on files that are missing, cut short, damaged or no image at all.
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
@@ -56,7 +56,7 @@ def cache_root() -> Path:
 
 
 @contextlib.contextmanager
-def written_aside(path: Path):
+def atomic_path(path: Path):
     """Give another name beside ``path``; the file written there is renamed to ``path`` at the end.
 
     So readers, and a run that was killed, see the whole file or none. If the block raises, what it wrote is removed and
@@ -72,15 +72,15 @@ def written_aside(path: Path):
 
 
 @contextlib.contextmanager
-def replacing(path: Path):
-    """:func:`written_aside` for what is written to an open file: yields a binary file object."""
-    with written_aside(path) as partial, open(partial, "xb") as file:
+def atomic_open(path: Path):
+    """:func:`atomic_path` for what is written to an open file: yields a binary file object."""
+    with atomic_path(path) as partial, open(partial, "xb") as file:
         yield file
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file as UTF-8 with plain line ends, under another name first."""
-    with replacing(path) as file:
+    with atomic_open(path) as file:
         file.write(text.encode("utf-8"))
 
 
@@ -90,7 +90,7 @@ def natural_order(name: str) -> list:
 
 
 def files_by_stem(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str, Path]:
-    """Picture files of ``folder`` by file stem, in natural order. Other files and hidden files are left out."""
+    """Image files of ``folder`` by file stem, in natural order. Other files and hidden files are left out."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir(), key=lambda path: natural_order(path.name)):
         if path.name.startswith(".") or path.suffix.lower() not in suffixes:
@@ -101,7 +101,7 @@ def files_by_stem(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> d
     return found
 
 
-def some(names, limit: int = 5) -> str:
+def first_few(names, limit: int = 5) -> str:
     """The first few names, and how many more there are."""
     names = list(names)
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
@@ -110,56 +110,56 @@ def some(names, limit: int = 5) -> str:
 def pair_files(
     image_folder: Path, label_folder: Path, label_suffixes: tuple[str, ...] = IMAGE_SUFFIXES
 ) -> list[tuple[str, Path, Path]]:
-    """Pair pictures and label maps by file stem: a list of (stem, picture, label map) in natural order of the stem.
+    """Pair images and label maps by file stem: a list of (stem, image, label map) in natural order of the stem.
 
     ``label_suffixes`` says which files of ``label_folder`` are label maps.
-    Raises ``BadData`` when a folder is empty, a picture has no label map or the reverse, or a label map is a JPEG.
+    Raises ``BadData`` when a folder is empty, an image has no label map or the reverse, or a label map is a JPEG.
     """
     images = files_by_stem(image_folder)
     if not images:
-        raise BadData(f"{image_folder} holds no pictures ({', '.join(IMAGE_SUFFIXES)})")
+        raise BadData(f"{image_folder} holds no images ({', '.join(IMAGE_SUFFIXES)})")
     every_label = files_by_stem(label_folder, label_suffixes)
     lossless = (*LABEL_SUFFIXES, *set(label_suffixes).difference(IMAGE_SUFFIXES))
     lossy = [path.name for path in every_label.values() if path.suffix.lower() not in lossless]
     if lossy:
         raise BadData(
-            f"{label_folder}: {some(lossy)}: this format changes pixel values, so it cannot hold labels; "
+            f"{label_folder}: {first_few(lossy)}: this format changes pixel values, so it cannot hold labels; "
             f"save label maps as PNG from the original annotation"
         )
     if without := [images[stem].name for stem in images if stem not in every_label]:
-        raise BadData(f"no label map in {label_folder} for these pictures of {image_folder.name}: {some(without)}")
+        raise BadData(f"no label map in {label_folder} for these images of {image_folder.name}: {first_few(without)}")
     if without := [every_label[stem].name for stem in every_label if stem not in images]:
-        raise BadData(f"no picture in {image_folder} for these label maps of {label_folder.name}: {some(without)}")
+        raise BadData(f"no image in {image_folder} for these label maps of {label_folder.name}: {first_few(without)}")
     return [(stem, images[stem], every_label[stem]) for stem in images]
 
 
 def read_image(path: Path, upright: bool = False) -> np.ndarray:
-    """Read a picture as uint8 [H, W, 3]; grey becomes three equal channels.
+    """Read an image as uint8 [H, W, 3]; grey becomes three equal channels.
 
     ``upright`` obeys the camera's rotation flag, as viewers and annotation tools do.
     """
     try:
-        with Image.open(path) as picture:
-            if picture.mode.startswith(("I", "F")):
-                raise BadData(f"{path}: pixels of mode {picture.mode}; save the picture with 8 bits a channel")
+        with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                raise BadData(f"{path}: pixels of mode {image.mode}; save the image with 8 bits a channel")
             if upright:
-                picture = ImageOps.exif_transpose(picture)
-            return np.asarray(picture.convert("RGB"))
+                image = ImageOps.exif_transpose(image)
+            return np.asarray(image.convert("RGB"))
     except BadData:
         raise
     except _UNREADABLE as error:
-        raise BadData(f"{path}: cannot be read as a picture ({error})") from error
+        raise BadData(f"{path}: cannot be read as an image ({error})") from error
 
 
 def read_label_values(path: Path) -> np.ndarray:
     """Read the numbers stored in a label map as uint8 [H, W]; a palette PNG gives its indices, not its colours."""
     try:
-        with Image.open(path) as picture:
-            if picture.mode not in ("L", "P", "1"):
+        with Image.open(path) as image:
+            if image.mode not in ("L", "P", "1"):
                 raise BadData(
-                    f"{path}: a label map holds one 8-bit number a pixel (grey or palette PNG), this one is {picture.mode}"
+                    f"{path}: a label map holds one 8-bit number a pixel (grey or palette PNG), this one is {image.mode}"
                 )
-            return np.asarray(picture).astype(np.uint8)
+            return np.asarray(image).astype(np.uint8)
     except BadData:
         raise
     except _UNREADABLE as error:
@@ -176,7 +176,7 @@ def label_table(classes: dict[int, int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FilePairs:
-    """``pairs``: (name, picture, label file). What reads them is added by the data sets."""
+    """``pairs``: (name, image, label file). What reads them is added by the data sets."""
 
     pairs: list[tuple[str, Path, Path]]
 
@@ -188,13 +188,13 @@ class FilePairs:
         """What to call this pair in a message."""
         return str(self.pairs[index][1])
 
-    def require_same_size(self, index: int, picture: np.ndarray, labels: np.ndarray) -> None:
-        """Raise ``BadData`` naming both files of a pair when label map and picture differ in height or width."""
+    def require_same_size(self, index: int, image: np.ndarray, labels: np.ndarray) -> None:
+        """Raise ``BadData`` naming both files of a pair when label map and image differ in height or width."""
         _, image_path, label_path = self.pairs[index]
-        if picture.shape[:2] != labels.shape:
+        if image.shape[:2] != labels.shape:
             raise BadData(
                 f"{label_path}: the label map is {labels.shape[0]}x{labels.shape[1]} (height x width), "
-                f"its picture {image_path.name} is {picture.shape[0]}x{picture.shape[1]}"
+                f"its image {image_path.name} is {image.shape[0]}x{image.shape[1]}"
             )
 
 
@@ -202,7 +202,7 @@ class FilePairs:
 class FileSource(FilePairs):
     """Pairs of files, read when asked for.
 
-    ``pairs``: (name, picture, label map); ``table``: int16 [256] from file value to class index, -1 = not allowed;
+    ``pairs``: (name, image, label map); ``table``: int16 [256] from file value to class index, -1 = not allowed;
     ``upright``: obey the camera's rotation flag.
     """
 
@@ -210,7 +210,7 @@ class FileSource(FilePairs):
     upright: bool = False
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Picture uint8 [H, W, 3] and class indices uint8 [H, W]; ``BadData`` names the file that does not fit."""
+        """Image uint8 [H, W, 3] and class indices uint8 [H, W]; ``BadData`` names the file that does not fit."""
         _, image_path, label_path = self.pairs[index]
         image, values = read_image(image_path, self.upright), read_label_values(label_path)
         self.require_same_size(index, image, values)
@@ -219,7 +219,7 @@ class FileSource(FilePairs):
             wrong = np.unique(values[labels < 0])
             allowed = np.flatnonzero(self.table >= 0)
             raise BadData(
-                f"{label_path}: label values outside the classes: {some(map(str, wrong))}; "
-                f"allowed are {some(map(str, allowed), limit=30)}"
+                f"{label_path}: label values outside the classes: {first_few(map(str, wrong))}; "
+                f"allowed are {first_few(map(str, allowed), limit=30)}"
             )
         return image, labels.astype(np.uint8)

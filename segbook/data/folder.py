@@ -1,13 +1,13 @@
-"""Your own pictures: a folder of images and label files with the same file names.
+"""Your own images: a folder of images and label files with the same file names.
 
 Layouts that are understood:
 
 - **One set.** ``image/`` and ``label/`` (or ``images/`` with ``labels/`` or ``masks/``). ``splits.csv`` beside them, a
-  line ``name,split`` for each picture, says which belong to ``train``, ``val`` and so on. Without it every fifth pair in
+  line ``name,split`` for each image, says which belong to ``train``, ``val`` and so on. Without it every fifth pair in
   file order (of fewer than five the last) is ``val``, the rest ``train``. The split ``all`` is everything.
 - **Split by hand.** ``train/`` and ``trainannot/``, ``val/`` and ``valannot/``, or any other word and the same word with
   ``annot``.
-- **LabelMe.** Pictures with a JSON of the same name beside each, in ``image/``, ``images/`` or the folder itself.
+- **LabelMe.** Images with a JSON of the same name beside each, in ``image/``, ``images/`` or the folder itself.
 
 Labels are one of three things, the same for the whole folder:
 
@@ -29,22 +29,22 @@ from pathlib import Path
 
 import numpy as np
 
-from segbook.data.annotations import Colours, Numbers, Polygons
+from segbook._bars import progress
+from segbook.data.annotations import Colors, Numbers, Polygons
 from segbook.data.dataset import SegmentationDataset
 from segbook.data.files import (
     IMAGE_SUFFIXES,
     BadData,
     DataNotFound,
     FilePairs,
+    first_few,
     label_table,
     pair_files,
     read_image,
     read_label_values,
-    some,
 )
 from segbook.data.splits import read_splits
 from segbook.data.voc2012 import bit_palette
-from segbook.progress import progress
 
 VOID = 255
 _ONE_SET = (("image", "label"), ("images", "labels"), ("images", "masks"))
@@ -52,26 +52,26 @@ _ONE_SET = (("image", "label"), ("images", "labels"), ("images", "masks"))
 
 @dataclass(frozen=True)
 class OwnFiles(FilePairs):
-    """Pairs of picture and label file, read when asked for. ``reader`` is one of ``segbook.data.annotations``."""
+    """Pairs of image and label file, read when asked for. ``reader`` is one of ``segbook.data.annotations``."""
 
-    reader: Numbers | Colours | Polygons
+    reader: Numbers | Colors | Polygons
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Picture uint8 [H, W, 3] and class indices uint8 [H, W]; ``BadData`` names the file that does not fit."""
+        """Image uint8 [H, W, 3] and class indices uint8 [H, W]; ``BadData`` names the file that does not fit."""
         _, image_path, label_path = self.pairs[index]
         image, labels = read_image(image_path, upright=True), self.reader.read(label_path)
         self.require_same_size(index, image, labels.indices)
         if labels.unknown:
             raise BadData(
-                f"{label_path}: {self.reader.what} outside the classes: {some(labels.unknown)}; "
-                f"allowed are {some(self.reader.allowed, limit=30)}"
+                f"{label_path}: {self.reader.what} outside the classes: {first_few(labels.unknown)}; "
+                f"allowed are {first_few(self.reader.allowed, limit=30)}"
             )
         return image, labels.indices.astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a folder holds: ``places`` [(split or "", folder of pictures, folder of labels)], and ``suffixes`` of labels."""
+    """What a folder holds: ``places`` [(split or "", folder of images, folder of labels)], and ``suffixes`` of labels."""
 
     places: list[tuple[str, Path, Path]]
     suffixes: tuple[str, ...]
@@ -89,10 +89,10 @@ def read(split: str, folder: Path, size: tuple[int, int] | None) -> Segmentation
 
 
 def layout(folder: Path) -> Layout:
-    """Find the pictures and the labels. Raises ``DataNotFound`` with what is there instead."""
+    """Find the images and the labels. Raises ``DataNotFound`` with what is there instead."""
     if not folder.is_dir():
         raise DataNotFound(
-            f"there is no folder {folder}; put your pictures and label maps there (data/README.md shows how), or name "
+            f"there is no folder {folder}; put your images and label maps there (data/README.md shows how), or name "
             f"another place with root= or SEGBOOK_DATA"
         )
     for images, labels in _ONE_SET:
@@ -105,7 +105,7 @@ def layout(folder: Path) -> Layout:
     for place in (folder / "image", folder / "images", folder):
         if place.is_dir() and _suffixes(place) == (".json",):
             return Layout([("", place, place)], (".json",))
-    here = some((path.name for path in sorted(folder.iterdir())), limit=10)
+    here = first_few((path.name for path in sorted(folder.iterdir())), limit=10)
     raise DataNotFound(
         f"{folder} holds neither image/ and label/ nor train/ and trainannot/. It holds: {here or 'nothing'}. "
         f"data/README.md shows how to lay the files out."
@@ -113,7 +113,7 @@ def layout(folder: Path) -> Layout:
 
 
 def _suffixes(*folders: Path) -> tuple[str, ...]:
-    """Which files are labels: JSON if there is one, else pictures."""
+    """Which files are labels: JSON if there is one, else images."""
     found = any(path.suffix.lower() == ".json" for folder in folders for path in folder.iterdir())
     return (".json",) if found else IMAGE_SUFFIXES
 
@@ -129,7 +129,7 @@ def _splits(folder: Path, found: Layout) -> dict[str, list[tuple[str, Path, Path
         by_name = {name: pair for pair in pairs for name in pair[:1]}
         parts = read_splits(listing)
         if missing := [name for names in parts.values() for name in names if name not in by_name]:
-            raise BadData(f"{listing} names pictures that are not there: {some(missing)}")
+            raise BadData(f"{listing} names images that are not there: {first_few(missing)}")
         return {**{part: [by_name[name] for name in names] for part, names in parts.items()}, "all": pairs}
     held_back = pairs[4::5] or pairs[1:][-1:]
     train = [pair for pair in pairs if pair not in held_back]
@@ -145,12 +145,12 @@ def reader_for(folder: Path, found: Layout, label_files: list[Path]):
         named = _derive(folder, label_files)
         return _by_number(listing, named)
     lines = _lines(listing)
-    coloured = [re.fullmatch(r"([0-9]+)[\s,]+([0-9]+)[\s,]+([0-9]+)[\s,]+(.+)", line) for line in lines]
-    entries = [(tuple(map(int, match.groups()[:3])), match[4]) for match in coloured] if all(coloured) else []
+    colored = [re.fullmatch(r"([0-9]+)[\s,]+([0-9]+)[\s,]+([0-9]+)[\s,]+(.+)", line) for line in lines]
+    entries = [(tuple(map(int, match.groups()[:3])), match[4]) for match in colored] if all(colored) else []
     if found.suffixes == (".json",):
         return _by_name(listing, lines, entries)
     if entries:
-        return _by_colour(listing, entries)
+        return _by_color(listing, entries)
     return _by_number(listing, _read_listing(listing))
 
 
@@ -161,14 +161,14 @@ def _by_number(listing: Path, named: dict[int, str]):
     return classes, palette, Numbers(label_table({VOID: VOID, **indices}))
 
 
-def _by_colour(listing: Path, entries: list[tuple[tuple[int, int, int], str]]):
+def _by_color(listing: Path, entries: list[tuple[tuple[int, int, int], str]]):
     classes = _class_names(listing, [name for _, name in entries])
-    colours = {colour: classes.index(name) if name != "void" else VOID for colour, name in entries}
-    if len(colours) < len(entries) or any(max(colour) > 255 for colour in colours):
+    colors = {color: classes.index(name) if name != "void" else VOID for color, name in entries}
+    if len(colors) < len(entries) or any(max(color) > 255 for color in colors):
         raise BadData(f"{listing}: every colour stands there once, three numbers from 0 to 255")
-    void = next((colour for colour, name in entries if name == "void"), (0, 0, 0))
-    palette = [colour for colour, name in entries if name != "void"]
-    return classes, np.array([*palette, void], dtype=np.uint8), Colours(colours)
+    void = next((color for color, name in entries if name == "void"), (0, 0, 0))
+    palette = [color for color, name in entries if name != "void"]
+    return classes, np.array([*palette, void], dtype=np.uint8), Colors(colors)
 
 
 def _by_name(listing: Path, lines: list[str], entries: list[tuple[tuple[int, int, int], str]]):
@@ -177,7 +177,7 @@ def _by_name(listing: Path, lines: list[str], entries: list[tuple[tuple[int, int
     if len(set(lines)) < len(lines):
         raise BadData(f"{listing}: every name stands there once")
     if entries:
-        classes, palette, _ = _by_colour(listing, entries)
+        classes, palette, _ = _by_color(listing, entries)
     else:
         classes = _class_names(listing, lines)
         palette = np.concatenate([bit_palette(len(classes)), bit_palette(256)[255:]])
@@ -229,7 +229,8 @@ def _derive(folder: Path, label_files: list[Path]) -> dict[int, str]:
     values = sorted(found - {VOID})
     if values != list(range(len(values))):
         raise BadData(
-            f"{folder}: the label maps hold the numbers {some(map(str, values), limit=20)}, not 0, 1, 2, … without a gap. "
+            f"{folder}: the label maps hold the numbers {first_few(map(str, values), limit=20)}, "
+            "not 0, 1, 2, … without a gap. "
             f"Write {folder / 'classes.txt'} with a line `NUMBER NAME` for each class."
         )
     return {value: f"class {value}" for value in values}

@@ -1,8 +1,8 @@
-"""Oxford-IIIT Pet: cats and dogs, each cut out by a trimap; pictures of many sizes.
+"""Oxford-IIIT Pet: cats and dogs, each cut out by a trimap; images of many sizes.
 
 Parkhi et al., "Cats and dogs", CVPR 2012. Read through torchvision. The files say 1 for the animal, 2 for background
 and 3 for the border between them, which is neither: here 0, 1 and ignored. The authors publish ``trainval`` and
-``test``; every fifth picture of ``trainval`` in the authors' order, which goes breed by breed, is ``val``.
+``test``; every fifth image of ``trainval`` in the authors' order, which goes breed by breed, is ``val``.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is in a folder of pictures and labels, and what is wrong with it: looked at before anything is trained.
+"""What is in a folder of images and labels, and what is wrong with it: looked at before anything is trained.
 
 ``inspect_folder`` reads every file once and never stops at a fault; ``print(report)`` is what
 ``python -m segbook data check FOLDER`` shows.
@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from segbook.data.annotations import Colours, Labels
-from segbook.data.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, BadData, files_by_stem, read_image, some
+from segbook._bars import progress
+from segbook.data.annotations import Colors, Labels
+from segbook.data.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, BadData, files_by_stem, first_few, read_image
 from segbook.data.folder import layout, reader_for
 from segbook.data.splits import group_of, read_splits, shared_groups
-from segbook.progress import progress
 
 TINY = 16  # pixels: an object of 4 x 4
 _EIGHT = np.ones((3, 3), dtype=bool)  # neighbours across corners belong to the same object
@@ -24,7 +24,7 @@ _EIGHT = np.ones((3, 3), dtype=bool)  # neighbours across corners belong to the 
 
 @dataclass(frozen=True)
 class Fault:
-    """A file that cannot be used: ``kind`` in a word, ``name`` of the picture without ending, ``file``, and the ``text``."""
+    """A file that cannot be used: ``kind`` in a word, ``name`` of the image without ending, ``file``, and the ``text``."""
 
     kind: str
     name: str
@@ -36,13 +36,13 @@ class Fault:
 class Report:
     """What ``inspect_folder`` found. ``faults`` must be mended; ``advice`` is worth a look; ``usable`` names are in order.
 
-    ``classes`` (K names); by class ``pixels``, ``pictures`` and the sizes of its ``objects`` (connected pixels) in
-    pixels; ``sizes``: (height, width) → number of pictures; ``splits``: split → names.
+    ``classes`` (K names); by class ``pixels``, ``images`` and the sizes of its ``objects`` (connected pixels) in
+    pixels; ``sizes``: (height, width) → number of images; ``splits``: split → names.
     """
 
     folder: Path
     labels: str = ""
-    pictures: int = 0
+    images: int = 0
     label_files: int = 0
     classes: tuple[str, ...] = ()
     faults: list[Fault] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Report:
     splits: dict[str, list[str]] = field(default_factory=dict)
 
     def table(self) -> list[list]:
-        """A row a class: name, share of the labelled pixels in %, pictures with it, objects, median size, tiny ones."""
+        """A row a class: name, share of the labelled pixels in %, images with it, objects, median size, tiny ones."""
         total = max(int(self.pixels.sum()), 1)
         return [
             [
@@ -71,9 +71,7 @@ class Report:
         ]
 
     def __str__(self) -> str:
-        lines = [
-            f"{self.pictures} pictures, {self.label_files} label files ({self.labels}), {len(self.classes)} classes"
-        ]
+        lines = [f"{self.images} images, {self.label_files} label files ({self.labels}), {len(self.classes)} classes"]
         sizes = [f"{h}x{w}: {count}" for (h, w), count in self.sizes.most_common(6)]
         lines += [f"sizes (height x width): {', '.join(sizes)}{' …' if len(self.sizes) > 6 else ''}", ""]
         if self.faults:
@@ -81,11 +79,11 @@ class Report:
             width = max(len(fault.kind) for fault in self.faults)
             lines += [f"  {fault.kind:{width}}  {fault.file}: {fault.text}" for fault in self.faults]
         else:
-            lines.append("no faults: every picture has its labels, and every file can be read")
+            lines.append("no faults: every image has its labels, and every file can be read")
         if self.usable:
-            lines += ["", f"classes of the {len(self.usable)} pictures in order:"]
+            lines += ["", f"classes of the {len(self.usable)} images in order:"]
             width = max(5, *map(len, self.classes))
-            lines.append(f"  {'':{width}}  share of pixels  pictures  objects  median size  under {TINY} px")
+            lines.append(f"  {'':{width}}  share of pixels  images  objects  median size  under {TINY} px")
             for name, share, occurs, objects, median, tiny in self.table():
                 size = "–" if median is None else f"{median:,} px"
                 lines.append(f"  {name:{width}}  {share:13.2f} %  {occurs:8,}  {objects:7,}  {size:>11}  {tiny:11,}")
@@ -94,7 +92,7 @@ class Report:
                 lines.append(f"  {'(void)':{width}}  {share:13.2f} % of all pixels, ignored")
         if self.splits:
             counts = [f"{part} {len(names)}" for part, names in self.splits.items()]
-            lines += ["", f"splits (pictures): {', '.join(counts)}"]
+            lines += ["", f"splits (images): {', '.join(counts)}"]
         if self.advice:
             lines += ["", "worth a look:", *(f"  {text}" for text in self.advice)]
         return "\n".join(lines)
@@ -110,15 +108,15 @@ def inspect_folder(folder: str | Path) -> Report:
     report = Report(folder)
     pairs = []
     for split, images, labels in found.places:
-        pictures = _by_stem(report, images, IMAGE_SUFFIXES)
+        by_stem = _by_stem(report, images, IMAGE_SUFFIXES)
         maps = _by_stem(report, labels, found.suffixes)
-        report.pictures += len(pictures)
+        report.images += len(by_stem)
         report.label_files += len(maps)
-        for name in pictures.keys() - maps.keys():
-            report.faults.append(Fault("no labels", name, _short(folder, pictures[name]), f"nothing in {labels.name}/"))
-        for name in maps.keys() - pictures.keys():
-            report.faults.append(Fault("no picture", name, _short(folder, maps[name]), f"nothing in {images.name}/"))
-        both = [(name, pictures[name], maps[name]) for name in pictures if name in maps]
+        for name in by_stem.keys() - maps.keys():
+            report.faults.append(Fault("no labels", name, _short(folder, by_stem[name]), f"nothing in {labels.name}/"))
+        for name in maps.keys() - by_stem.keys():
+            report.faults.append(Fault("no image", name, _short(folder, maps[name]), f"nothing in {images.name}/"))
+        both = [(name, by_stem[name], maps[name]) for name in by_stem if name in maps]
         for name, _, label in both:
             if label.suffix.lower() not in (*LABEL_SUFFIXES, ".json"):
                 text = "this format changes pixel values, so it cannot hold labels"
@@ -187,17 +185,17 @@ def _look(report: Report, name: str, file: str, image: np.ndarray, labels: Label
     size, own = labels.indices.shape, image.shape[:2]
     if size != own:
         turned = " (turned by a quarter)" if size == own[::-1] else ""
-        text = f"{size[0]}x{size[1]}, its picture is {own[0]}x{own[1]}{turned}"
+        text = f"{size[0]}x{size[1]}, its image is {own[0]}x{own[1]}{turned}"
         report.faults.append(Fault("size", name, file, text))
     if not labels.unknown:
         return
     pixels, kinds = sum(labels.unknown.values()), len(labels.unknown)
-    listed = some((f"{what} ({count:,} px)" for what, count in labels.unknown.items()), 3)
+    listed = first_few((f"{what} ({count:,} px)" for what, count in labels.unknown.items()), 3)
     if kinds <= 8:
         report.faults.append(Fault("unknown", name, file, f"no class is called {listed}"))
         return
     text = f"{pixels:,} px in {kinds:,} {reader.what} that are no class"
-    near, mixed = _near_and_mixed(labels, reader) if isinstance(reader, Colours) else (0, _where_classes_meet(labels))
+    near, mixed = _near_and_mixed(labels, reader) if isinstance(reader, Colors) else (0, _where_classes_meet(labels))
     if near > 0.5:
         fault = Fault("lossy", name, file, f"{text}, most of them a little off those of a class: saved as JPEG?")
     elif mixed > 0.75:
@@ -207,18 +205,18 @@ def _look(report: Report, name: str, file: str, image: np.ndarray, labels: Label
     report.faults.append(fault)
 
 
-def _near_and_mixed(labels: Labels, reader: Colours) -> tuple[float, float]:
+def _near_and_mixed(labels: Labels, reader: Colors) -> tuple[float, float]:
     """Of the unknown pixels, the share whose colour is nearly a class's, and the share that mixes two classes' colours."""
-    colours = np.array([[int(n) for n in name.split()] for name in labels.unknown], dtype=float)[:, None]
+    colors = np.array([[int(n) for n in name.split()] for name in labels.unknown], dtype=float)[:, None]
     share = np.array(list(labels.unknown.values()), dtype=float)
     share /= share.sum()
     known = np.array(list(reader.classes), dtype=float)
-    near = np.abs(colours - known).max(-1).min(-1) <= 16
+    near = np.abs(colors - known).max(-1).min(-1) <= 16
     # How far each colour lies from the straight line between two classes' colours.
     first, second = (known[i] for i in np.triu_indices(len(known), 1))
     along = second - first
-    place = np.clip(((colours - first) * along).sum(-1) / np.maximum((along * along).sum(-1), 1), 0, 1)
-    away = np.abs(colours - first - place[..., None] * along).max(-1)
+    place = np.clip(((colors - first) * along).sum(-1) / np.maximum((along * along).sum(-1), 1), 0, 1)
+    away = np.abs(colors - first - place[..., None] * along).max(-1)
     mixed = away.min(-1, initial=np.inf) <= 6
     return float(share[near].sum()), float(share[mixed].sum())
 
@@ -245,13 +243,13 @@ def _count(report: Report, indices: np.ndarray) -> None:
 def _twin(report: Report, seen: dict[bytes, str], name: str, image: np.ndarray) -> None:
     mark = hashlib.sha256(np.ascontiguousarray(image).tobytes() + str(image.shape).encode()).digest()
     if mark in seen:
-        report.advice.append(f"twins: {seen[mark]} and {name} hold the same picture")
+        report.advice.append(f"twins: {seen[mark]} and {name} hold the same image")
     else:
         seen[mark] = name
 
 
 def _look_at_all(report: Report, folder: Path) -> None:
-    """What only shows when all pictures are looked at together."""
+    """What only shows when all images are looked at together."""
     names = report.usable
     if len(report.sizes) > 1:
         report.advice.append("sizes differ: pass size=(height, width) to sb.data.load")
@@ -265,11 +263,11 @@ def _look_at_all(report: Report, folder: Path) -> None:
     if listing.is_file() and not report.splits:
         report.splits = read_splits(listing)
         if gone := [name for part in report.splits.values() for name in part if name not in set(names)]:
-            report.advice.append(f"splits.csv names pictures that cannot be used: {some(gone)}")
+            report.advice.append(f"splits.csv names images that cannot be used: {first_few(gone)}")
         if left := sorted(set(names).difference(*report.splits.values())):
-            report.advice.append(f"in no split: {some(left)}")
+            report.advice.append(f"in no split: {first_few(left)}")
     for group, parts in sorted(shared_groups(report.splits).items())[:10]:
-        report.advice.append(f"leak: pictures of {group} are in {' and '.join(parts)}")
+        report.advice.append(f"leak: images of {group} are in {' and '.join(parts)}")
     groups = Counter(map(group_of, names))
     if not report.splits and 1 < len(groups) < len(names):
-        report.advice.append(f"groups: the names form {len(groups)} groups ({some(groups, 3)}); split by group")
+        report.advice.append(f"groups: the names form {len(groups)} groups ({first_few(groups, 3)}); split by group")

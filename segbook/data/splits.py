@@ -1,7 +1,7 @@
-"""Dividing pictures into train, val and test, so that what belongs together stays together.
+"""Dividing images into train, val and test, so that what belongs together stays together.
 
-Frames of one flight, slices of one patient, photographs of one plant: near-duplicates of a training picture must not
-judge the net. Pictures are kept together by the beginning of their names (``group_of``), or by any rule handed over.
+Frames of one flight, slices of one patient, photographs of one plant: near-duplicates of a training image must not
+judge the net. Images are kept together by the beginning of their names (``group_of``), or by any rule handed over.
 """
 
 import csv
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from segbook.data.files import BadData, some, write_text
+from segbook.data.files import BadData, first_few, write_text
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 
@@ -27,7 +27,7 @@ def split_groups(
 ) -> dict[str, list[str]]:
     """Divide ``names`` into parts such as train, val and test; a group is never cut. Returns the names by part.
 
-    ``shares``: part → share of the pictures, 0.7, 0.15 and 0.15 by default. The order of the groups comes from a
+    ``shares``: part → share of the images, 0.7, 0.15 and 0.15 by default. The order of the groups comes from a
     checksum of ``seed`` and group, so that it is the same on every machine and does not depend on the order of the
     names; each group goes to the part that lacks most. Raises ValueError when there are fewer groups than parts.
     """
@@ -39,7 +39,7 @@ def split_groups(
         members.setdefault(group(name), []).append(name)
     if len(members) < len(shares):
         raise ValueError(
-            f"{sum(map(len, members.values()))} pictures form {len(members)} groups ({some(members)}), too few for "
+            f"{sum(map(len, members.values()))} images form {len(members)} groups ({first_few(members)}), too few for "
             f"{', '.join(shares)}: say with group= what belongs together"
         )
     order = sorted(members, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).hexdigest())
@@ -56,7 +56,7 @@ def split_groups(
 
 
 def write_splits(path: Path, parts: dict[str, list[str]]) -> None:
-    """Write ``splits.csv``: a line ``name,split`` for every picture."""
+    """Write ``splits.csv``: a line ``name,split`` for every image."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", "split"])

@@ -1,7 +1,7 @@
-"""Pascal VOC 2012 segmentation: twenty kinds of objects and background, pictures of many sizes.
+"""Pascal VOC 2012 segmentation: twenty kinds of objects and background, images of many sizes.
 
 Everingham et al., "The Pascal visual object classes challenge: a retrospective", IJCV 111 (2015). Read through
-torchvision. The labels of the test pictures are not published.
+torchvision. The labels of the test images are not published.
 """
 
 from pathlib import Path

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from segbook.backbones import VGG16, pretrained_state, require_plain
-from segbook.layers import he_initialise, require_picture_size, resize, scaled
+from segbook.backbones import VGG16, check_fits_pretrained, pretrained_state
+from segbook.layers import check_min_size, he_initialize, resize, scaled
 
 #: Kernel, rate and maps of fc6 in the paper's table 2 (field of view); "large" is DeepLab-LargeFOV.
 FIELDS_OF_VIEW = {
@@ -45,7 +45,7 @@ class DeepLabV1(nn.Module):
 
     ``field_of_view``: "large" (3x3 at rate 12, 1024 maps), "7x7", "4x4" or "4x4-wide" (rate 8), or another fc6 as
     (kernel, rate, maps): the paper's rates suit its 321x321 pixels, on a small map their taps lie outside.
-    ``multi_scale=True`` is the paper's MSc: the picture and the first four poolings each get two more layers, whose 128
+    ``multi_scale=True`` is the paper's MSc: the image and the first four poolings each get two more layers, whose 128
     maps join fc7's.
     ``batch_norm`` (a departure) after every convolution up to fc7 makes training from scratch possible.
     ``backbone_weights``: torchvision's VGG-16.
@@ -85,23 +85,23 @@ class DeepLabV1(nn.Module):
             nn.ReLU(inplace=True),
             nn.Dropout(dropout),
         )
-        he_initialise(self.classifier)
+        he_initialize(self.classifier)
         self.side_branches = nn.ModuleList()
         if multi_scale:
             side = scaled(128, width)
             for channels in (in_channels, *pooled):
                 first, second = nn.Conv2d(channels, side, 3, padding=1), nn.Conv2d(side, side, 1)
                 self.side_branches.append(nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True)))
-            he_initialise(self.side_branches)
+            he_initialize(self.side_branches)
             maps += side * len(self.side_branches)
         self.fc8 = nn.Conv2d(maps, num_classes, 1)
         nn.init.normal_(self.fc8.weight, std=0.01)
         nn.init.zeros_(self.fc8.bias)
         if backbone_weights is not None:
-            require_plain(width, in_channels)
+            check_fits_pretrained(width, in_channels)
             self.backbone.load_torchvision(pretrained_state(backbone_weights))
 
-    def scores(self, x: torch.Tensor) -> torch.Tensor:
+    def coarse_logits(self, x: torch.Tensor) -> torch.Tensor:
         """The coarse scores [N, K, H/8, W/8] that the paper trains on and the CRF starts from."""
         *pooled, deep = self.backbone(x)
         maps = [self.classifier(self.pool5a(deep))]
@@ -110,5 +110,5 @@ class DeepLabV1(nn.Module):
         return self.fc8(torch.cat(maps, dim=1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        require_picture_size(*x.shape[-2:])
-        return resize(self.scores(x), x.shape[-2:])
+        check_min_size(*x.shape[-2:])
+        return resize(self.coarse_logits(x), x.shape[-2:])

@@ -8,8 +8,8 @@ Parameters with 21 classes: 44,048,532 (ResNet-101), 37,877,652 (VGG-16).
 import torch
 from torch import nn
 
-from segbook.backbones import VGG16, ResNet, pretrained_state, require_plain
-from segbook.layers import he_initialise, require_picture_size, resize, scaled
+from segbook.backbones import VGG16, ResNet, check_fits_pretrained, pretrained_state
+from segbook.layers import check_min_size, he_initialize, resize, scaled
 
 #: Rates of the paper's two pyramids (section 3.2).
 ASPP_SMALL, ASPP_LARGE = (2, 4, 8, 12), (6, 12, 18, 24)
@@ -41,7 +41,7 @@ class SummedASPP(nn.Module):
                     nn.Dropout(dropout),
                     last,
                 )
-            he_initialise(branch)
+            he_initialize(branch)
             nn.init.normal_(last.weight, std=0.01)
             self.branches.append(branch)
 
@@ -88,20 +88,20 @@ class DeepLabV2(nn.Module):
             hidden = None
         self.classifier = SummedASPP(self.backbone.out_channels[-1], num_classes, rates, hidden, dropout)
         if backbone_weights is not None:
-            require_plain(width, in_channels)
+            check_fits_pretrained(width, in_channels)
             self.backbone.load_torchvision(pretrained_state(backbone_weights))
 
-    def scores(self, x: torch.Tensor) -> torch.Tensor:
+    def coarse_logits(self, x: torch.Tensor) -> torch.Tensor:
         """The coarse scores [N, K, H/8, W/8], before the resize."""
         return self.classifier(self.backbone(x)[-1])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        require_picture_size(*x.shape[-2:])
-        return resize(self.scores(x), x.shape[-2:])
+        check_min_size(*x.shape[-2:])
+        return resize(self.coarse_logits(x), x.shape[-2:])
 
 
 class MultiScale(nn.Module):
-    """The same net on the picture at several scales, fused by the largest score at each position (section 3.2, "MSC").
+    """The same net on the image at several scales, fused by the largest score at each position (section 3.2, "MSC").
 
     Wraps a model that maps [N, C, H, W] to logits [N, K, H, W]; the face stays the same. Scales in (0, 1].
     """

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from segbook.backbones import Bottleneck, ResNet, pretrained_state, require_output_stride, require_plain
-from segbook.layers import ASPP, ConvNormAct, he_initialise, require_picture_size, scaled
+from segbook.backbones import Bottleneck, ResNet, check_fits_pretrained, check_output_stride, pretrained_state
+from segbook.layers import ASPP, ConvNormAct, check_min_size, he_initialize, scaled
 
 #: Rates of the pyramid by output stride: halving the stride doubles the rates, so that they span the same pixels.
 ASPP_RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
@@ -30,7 +30,7 @@ class DeepLabV3(nn.Module):
     ``image_pooling`` switches the global branch. ``rates``: those of the pyramid's 3x3 branches, or the base rates of
     the cascade's blocks, one block each; None follows the output stride, given rates do not. ``extra_convolution`` adds
     the 3x3 that torchvision has behind its pyramid. ``align_corners`` False resizes as torchvision does; True puts the
-    first cell on the first pixel, where its field is centred whatever the stride, which fits pictures of 16 n + 1 pixels
+    first cell on the first pixel, where its field is centred whatever the stride, which fits images of 16 n + 1 pixels
     (the paper's 513). ``zero_init_residual``: see ``ResNet``. ``backbone_weights``: torchvision's ImageNet weights.
     Raises ValueError for an output stride, head or rate that cannot be used.
     """
@@ -54,7 +54,7 @@ class DeepLabV3(nn.Module):
         backbone_weights=None,
     ):
         super().__init__()
-        require_output_stride(output_stride, (8, 16))
+        check_output_stride(output_stride, (8, 16))
         if head not in ("aspp", "cascade"):
             raise ValueError(f'head must be "aspp" or "cascade", got {head!r}')
         if rates is None:
@@ -81,21 +81,21 @@ class DeepLabV3(nn.Module):
             channels = pyramid
             if extra_convolution:
                 self.neck.append(ConvNormAct(channels, channels))
-        he_initialise(self.neck)
+        he_initialize(self.neck)
         self.classifier = nn.Conv2d(channels, num_classes, 1)
         nn.init.trunc_normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
         if backbone_weights is not None:
-            require_plain(width, in_channels)
+            check_fits_pretrained(width, in_channels)
             self.backbone.load_torchvision(pretrained_state(backbone_weights))
 
-    def scores(self, x: torch.Tensor) -> torch.Tensor:
+    def coarse_logits(self, x: torch.Tensor) -> torch.Tensor:
         """The coarse scores [N, K, H/os, W/os], before the resize."""
         return self.classifier(self.neck(self.backbone(x)[-1]))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        require_picture_size(*x.shape[-2:])
-        return F.interpolate(self.scores(x), x.shape[-2:], mode="bilinear", align_corners=self.align_corners)
+        check_min_size(*x.shape[-2:])
+        return F.interpolate(self.coarse_logits(x), x.shape[-2:], mode="bilinear", align_corners=self.align_corners)
 
 
 def cascade(channels: int, rates, multi_grid) -> nn.Sequential:

@@ -9,8 +9,8 @@ Parameters with 21 classes: 41,055,413 (Xception-65, separable), 54,711,461 (Xce
 import torch
 from torch import nn
 
-from segbook.backbones import ResNet, Xception65, pretrained_state, require_output_stride, require_plain
-from segbook.layers import ASPP, ConvNormAct, SeparableConv2d, he_initialise, require_picture_size, resize, scaled
+from segbook.backbones import ResNet, Xception65, check_fits_pretrained, check_output_stride, pretrained_state
+from segbook.layers import ASPP, ConvNormAct, SeparableConv2d, check_min_size, he_initialize, resize, scaled
 from segbook.models.deeplab_v3 import ASPP_RATES
 
 
@@ -49,7 +49,7 @@ class DeepLabV3Plus(nn.Module):
         backbone_weights=None,
     ):
         super().__init__()
-        require_output_stride(output_stride, (8, 16))
+        check_output_stride(output_stride, (8, 16))
         if decoder_convolutions < 1 or low_level_channels < 1 or decoder_channels < 1:
             raise ValueError("decoder_convolutions, decoder_channels and low_level_channels must be at least 1")
         if backbone == "xception65":
@@ -86,11 +86,11 @@ class DeepLabV3Plus(nn.Module):
         self.classifier = nn.Conv2d(pyramid, num_classes, 1)
         for part in (self.aspp, self.decoder, getattr(self, "reduce_low_level", None)):
             if part is not None:
-                he_initialise(part)
+                he_initialize(part)
         nn.init.trunc_normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
         if backbone_weights is not None:
-            require_plain(width, in_channels)
+            check_fits_pretrained(width, in_channels)
             self.backbone.load_torchvision(pretrained_state(backbone_weights))
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -105,10 +105,10 @@ class DeepLabV3Plus(nn.Module):
             features = self.decoder(torch.cat([resize(features, low_level.shape[-2:]), low_level], dim=1))
         return self.classifier(features)
 
-    def scores(self, x: torch.Tensor) -> torch.Tensor:
+    def coarse_logits(self, x: torch.Tensor) -> torch.Tensor:
         """The scores before the last resize: encode, then decode."""
         return self.decode(*self.encode(x))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        require_picture_size(*x.shape[-2:])
-        return resize(self.scores(x), x.shape[-2:])
+        check_min_size(*x.shape[-2:])
+        return resize(self.coarse_logits(x), x.shape[-2:])

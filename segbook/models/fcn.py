@@ -10,8 +10,8 @@ Parameters with 21 classes, fixed bilinear weights not counted: 134,346,581 (32s
 import torch
 from torch import nn
 
-from segbook.backbones import VGG16, AlexNet, pretrained_state, require_plain
-from segbook.layers import BilinearConvTranspose2d, he_initialise, require_picture_size, scaled
+from segbook.backbones import VGG16, AlexNet, check_fits_pretrained, pretrained_state
+from segbook.layers import BilinearConvTranspose2d, check_min_size, he_initialize, scaled
 
 #: Where the padding of 100 pixels lands in each map that is cut back: (rows and columns to skip), see chapter 06.
 CROP_POOL4, CROP_POOL3 = 5, 9
@@ -25,7 +25,7 @@ class FCN(nn.Module):
     Images [N, C, H, W], H, W >= 32, give logits [N, K, H, W]. ``stride`` is 32 (no skip), 16 (adds the scores of pool4)
     or 8 (adds pool3 too).
 
-    ``padding=100`` is the paper's form: so much is padded before the first convolution that any picture survives five
+    ``padding=100`` is the paper's form: so much is padded before the first convolution that any image survives five
     poolings and a 7x7 kernel, and the surplus is cropped. ``padding=1`` needs no crop offsets: every layer is padded by
     what keeps its cells in place. The two share weights; their grids of cells lie three pixels apart, and near the border
     the first sees zeros from farther away.
@@ -84,7 +84,7 @@ class FCN(nn.Module):
             return [*layers, nn.ReLU(inplace=True), nn.Dropout(dropout)]
 
         self.classifier = nn.Sequential(*fully_connected(deep, kernel), *fully_connected(fc, 1))  # fc6 and fc7
-        he_initialise(self.classifier)
+        he_initialize(self.classifier)
 
         def upsample(factor, kernel_size):
             keep = 0 if self.cropped else None  # None: the padding that keeps every cell in its place
@@ -101,12 +101,12 @@ class FCN(nn.Module):
             self.score_pool3 = zero_convolution(pool3, num_classes)
         self.upscore = upsample(stride, 63 if backbone == "alexnet" else 2 * stride)
         if backbone_weights is not None:
-            require_plain(width, in_channels)
+            check_fits_pretrained(width, in_channels)
             self.load_torchvision(pretrained_state(backbone_weights))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         size = x.shape[-2:]
-        require_picture_size(*size)
+        check_min_size(*size)
         if isinstance(self.backbone, AlexNet):
             deep = self.backbone(x)
         else:
@@ -116,15 +116,15 @@ class FCN(nn.Module):
             scores = self.fuse(self.upscore2(scores), self.score_pool4(self.scales[0] * pool4), CROP_POOL4)
         if self.stride == 8:
             scores = self.fuse(self.upscore_pool4(scores), self.score_pool3(self.scales[1] * pool3), CROP_POOL3)
-        return self.cut(self.upscore(scores), size, self.crop)
+        return self.crop_to(self.upscore(scores), size, self.crop)
 
     def fuse(self, scores, skip, offset):
         """Add the scores of two depths where they look at the same pixels: FCN sums, U-Net will concatenate."""
         if self.cropped:
-            return scores + self.cut(skip, scores.shape[-2:], offset)
-        return self.cut(scores, skip.shape[-2:], 0) + skip
+            return scores + self.crop_to(skip, scores.shape[-2:], offset)
+        return self.crop_to(scores, skip.shape[-2:], 0) + skip
 
-    def cut(self, maps, size, offset):
+    def crop_to(self, maps, size, offset):
         """The window of ``size`` (height, width) of [N, C, H, W] that begins ``offset`` cells in; 0 without crops."""
         offset = offset if self.cropped else 0
         return maps[..., offset : offset + size[0], offset : offset + size[1]]
@@ -183,10 +183,10 @@ def as_convolution(linear: nn.Linear, kernel_size: int) -> nn.Conv2d:
 
 
 def fully_convolutional(classifier_net: nn.Module, kernel_size: int) -> nn.Sequential:
-    """torchvision's ``alexnet`` (kernel 6) or ``vgg16`` (kernel 7) as a net that scores every position of a larger picture.
+    """torchvision's ``alexnet`` (kernel 6) or ``vgg16`` (kernel 7) as a net that scores every position of a larger image.
 
     Copies the weights. At the classifier's own size the output is [N, 1000, 1, 1] with the same numbers; a larger
-    picture gives a map. The adaptive pooling between features and classifier is left out: at that size it does nothing.
+    image gives a map. The adaptive pooling between features and classifier is left out: at that size it does nothing.
     """
     layers, first = list(classifier_net.features), True
     for layer in classifier_net.classifier:

@@ -6,7 +6,7 @@ segnet_basic, with the biases their convolutions have.
 Parameters with 11 classes: 29,449,355 (SegNet), 1,416,587 (SegNet-Basic).
 
 Where this departs from the paper: the indices are PyTorch's int64, 32 times as large as the 2-bit codes the paper counts;
-and pictures come with mean 0 and variance 1 instead of 0 to 255, so that SegNet-Basic's local normalisation, which is
+and images come with mean 0 and variance 1 instead of 0 to 255, so that SegNet-Basic's local normalisation, which is
 kept because the released net has it, changes next to nothing.
 """
 
@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from segbook.backbones import VGG16_STAGES
-from segbook.layers import BilinearConvTranspose2d, he_initialise, require_picture_size, resize, scaled
+from segbook.layers import BilinearConvTranspose2d, check_min_size, he_initialize, resize, scaled
 
 BASIC_STAGES = ((64, 1),) * 4  # maps and convolutions of each stage, as VGG16_STAGES
 
@@ -39,9 +39,9 @@ class SegNet(nn.Module):
     decoder stage returns to the size its partner had.
 
     ``variant="vgg16"`` is SegNet: the thirteen convolutions of VGG-16 and their mirror image. ``variant="basic"`` is
-    SegNet-Basic: four stages of one 7x7 convolution with 64 maps, the picture normalised locally first, no ReLU in the
+    SegNet-Basic: four stages of one 7x7 convolution with 64 maps, the image normalised locally first, no ReLU in the
     decoder, a 1x1 classifier. ``stages`` uses only so many of the variant's stages and ``kernel_size`` (odd) replaces
-    its kernels, for small pictures; None is the paper's.
+    its kernels, for small images; None is the paper's.
 
     ``upsampling``: "indices" is the paper's; "bilinear" and "learned" (a transposed convolution of kernel 4 that mixes the
     channels and starts as bilinear) are rivals like those of the paper's table 1. ``encoder_addition=True`` adds the
@@ -67,7 +67,7 @@ class SegNet(nn.Module):
         if kernel < 1 or kernel % 2 == 0:
             raise ValueError(f"kernel_size must be odd so that the padding can keep the size, got {kernel}")
         table = table[:stages]
-        self.normalise = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75) if basic else nn.Identity()
+        self.normalize = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75) if basic else nn.Identity()
 
         self.encoder, self.decoder, self.upsamplers = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         channels, before = in_channels, []
@@ -94,7 +94,7 @@ class SegNet(nn.Module):
         self.classifier = (
             nn.Conv2d(channels, num_classes, 1) if basic else nn.Conv2d(channels, num_classes, 3, padding=1)
         )
-        he_initialise(self)
+        he_initialize(self)
 
     @staticmethod
     def stage(channels, outputs, kernel, relu=True):
@@ -106,12 +106,12 @@ class SegNet(nn.Module):
         return nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        require_picture_size(*x.shape[-2:])
+        check_min_size(*x.shape[-2:])
         return self.decode(*self.encode(x))
 
     def encode(self, x):
         """The deepest map, and what the decoder needs of each stage: the indices, the size, the map if it is added."""
-        x, kept = self.normalise(x), []
+        x, kept = self.normalize(x), []
         for stage in self.encoder:
             full = stage(x)
             x, indices = F.max_pool2d(full, 2, ceil_mode=True, return_indices=True)

@@ -9,7 +9,7 @@ its last up-convolution and so 31,100,354).
 import torch
 from torch import nn
 
-from segbook.layers import ConvNormAct, center_crop, he_initialise, require_picture_size, scaled
+from segbook.layers import ConvNormAct, center_crop, check_min_size, he_initialize, scaled
 
 
 class UNet(nn.Module):
@@ -53,7 +53,7 @@ class UNet(nn.Module):
             self.up_convolutions.append(nn.ConvTranspose2d(c_deep, c_out, kernel_size=2, stride=2))
             self.expansive.append(self.two_convolutions(2 * c_out, c_out))
         self.classifier = nn.Conv2d(channels[0], num_classes, kernel_size=1)
-        he_initialise(self)
+        he_initialize(self)
 
     def two_convolutions(self, c_in, c_out):
         """Two 3x3 convolutions, each followed by ReLU: the small blue arrows of figure 1."""
@@ -93,7 +93,7 @@ class UNet(nn.Module):
     def check_size(self, height, width):
         """Refuse sizes at which the two paths could not meet, and name one that works."""
         if self.padding == "same":
-            require_picture_size(height, width)
+            check_min_size(height, width)
             return
         for name, size in (("height", height), ("width", width)):
             if not self.fits(size):

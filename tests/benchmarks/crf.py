@@ -1,6 +1,6 @@
 """The fully connected CRF beside the authors' C++ code (package pydensecrf2): the same photograph and probabilities.
 
-Both build their lattices in the time measured; "lattice of the size kept" is ours for the next picture of the same size.
+Both build their lattices in the time measured; "lattice of the size kept" is ours for the next image of the same size.
 """
 
 import os
@@ -85,7 +85,7 @@ def run(options) -> list:
             )
             rows.append(with_building(row, clock))
 
-            def forget(crf=crf):  # the appearance lattice of this picture, not the smoothness lattice of its size
+            def forget(crf=crf):  # the appearance lattice of this image, not the smoothness lattice of its size
                 build_kernel.cache_clear()
                 crf.kernels(other)
 

@@ -1,11 +1,11 @@
-"""One epoch of CamVid's training pictures at 180 × 240 with reading and augmentation: ours against two loops.
+"""One epoch of CamVid's training images at 180 × 240 with reading and augmentation: ours against two loops.
 
-Both loops are a Dataset that reads and augments one picture at a time from its files and a DataLoader (in this process,
+Both loops are a Dataset that reads and augments one image at a time from its files and a DataLoader (in this process,
 as there is one thread), with contiguous tensors. "Usual loop" has the loss, optimiser and augmentation of ours, with
 torchvision. "Documented loop" does what the CamVid example of segmentation-models-pytorch does, at our size: OpenCV and
 a new number for each class, albumentations with its eleven transforms, Dice loss, Adam, and true and false positives
 counted at every step. Ours is ``sb.fit``: uint8 tensors read once, whole batches augmented. The net is the same in all.
-Without CamVid (SEGBOOK_DATA) Street's pictures stand in, as files.
+Without CamVid (SEGBOOK_DATA) Street's images stand in, as files.
 """
 
 import tempfile
@@ -30,20 +30,20 @@ SIZE, BATCH = (180, 240), 8
 class Files(Dataset):
     def __init__(self, pairs):
         self.pairs = pairs
-        self.colour = v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2)
+        self.color = v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2)
 
     def __len__(self):
         return len(self.pairs)
 
     def __getitem__(self, index):
-        with Image.open(self.pairs[index][0]) as picture, Image.open(self.pairs[index][1]) as mask:
-            picture = v2.functional.pil_to_tensor(picture.convert("RGB").resize(SIZE[::-1], Image.BILINEAR))
+        with Image.open(self.pairs[index][0]) as image, Image.open(self.pairs[index][1]) as mask:
+            image = v2.functional.pil_to_tensor(image.convert("RGB").resize(SIZE[::-1], Image.BILINEAR))
             mask = v2.functional.pil_to_tensor(mask.resize(SIZE[::-1], Image.NEAREST))[0]
-        picture = self.colour(picture)
+        image = self.color(image)
         if torch.rand(()) < 0.5:
-            picture, mask = picture.flip(-1), mask.flip(-1)
-        picture = v2.functional.normalize(picture.float() / 255, IMAGENET_MEAN, IMAGENET_STD)
-        return picture, mask.long()
+            image, mask = image.flip(-1), mask.flip(-1)
+        image = v2.functional.normalize(image.float() / 255, IMAGENET_MEAN, IMAGENET_STD)
+        return image, mask.long()
 
 
 def their_epoch(model, pairs, void):
@@ -88,12 +88,12 @@ class DocumentedFiles(Dataset):
     def __getitem__(self, index):
         import cv2
 
-        picture = cv2.cvtColor(cv2.imread(str(self.pairs[index][0])), cv2.COLOR_BGR2RGB)
+        image = cv2.cvtColor(cv2.imread(str(self.pairs[index][0])), cv2.COLOR_BGR2RGB)
         labels = cv2.imread(str(self.pairs[index][1]), 0)
         mask = np.zeros_like(labels)  # class 0 is what has no label
         for value in range(self.classes):
             mask[labels == value] = value + 1
-        sample = self.augment(image=picture, mask=mask)
+        sample = self.augment(image=image, mask=mask)
         return sample["image"].transpose(2, 0, 1), sample["mask"]
 
 
@@ -121,7 +121,7 @@ def documented_epoch(model, pairs, classes):
 
 
 def pairs_on_disk(folder: Path) -> tuple[list, object]:
-    """Paths of pictures and label maps of 360 × 480, and how to load the same data with segbook."""
+    """Paths of images and label maps of 360 × 480, and how to load the same data with segbook."""
     try:
         sb.data.load("camvid", "train")
     except DataNotFound:
@@ -163,12 +163,12 @@ def run(options) -> list:
         def documented():
             documented_epoch(net(data.num_classes + 1), pairs, data.num_classes)
 
-        work = f"epoch of {len(pairs)} {name} pictures 180×240, U-Net at 1/16 of its width"
+        work = f"epoch of {len(pairs)} {name} images 180×240, U-Net at 1/16 of its width"
         same, other = "same net, loss, optimiser, augmentation", "same net"
         for which, function, peer, theirs, goal, checked in (
-            ("pictures in memory", ours, "usual loop", usual, None, same),
+            ("images in memory", ours, "usual loop", usual, None, same),
             ("reading included", with_reading, "usual loop", usual, None, same),
-            ("pictures in memory", ours, "smp's documented loop", documented, 2, other),
+            ("images in memory", ours, "smp's documented loop", documented, 2, other),
         ):
             row = f"{work}, {which}"
             if options.only not in f"{row}, {peer}":

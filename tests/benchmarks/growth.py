@@ -1,8 +1,9 @@
-"""How cost grows: time and memory against picture size, classes and batch, for each net and for the CRF.
+"""How cost grows: time and memory against image size, classes and batch, for each net and for the CRF.
 
-Written to results/cost-growth.json, from which ``segbook.course.figures.cost`` draws the chart of chapter 13's appendix.
+Written to results/cost-growth.json, from which ``segbook.course.ch13_side_by_side.cost`` draws the chart of chapter 13's
+appendix.
 Each point is measured in a process of its own, so that its peak memory is its own: CPU seconds of one training step (the
-CRF: one picture, lattices included), median of the runs, and the memory above what the process held before.
+CRF: one image, lattices included), median of the runs, and the memory above what the process held before.
 """
 
 import json
@@ -22,7 +23,7 @@ from segbook.crf import Bilateral, DenseCRF, Gaussian, build_kernel
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = ROOT / "results" / "cost-growth.json"
-#: The nets at a quarter of the paper's width (U-Net at an eighth), so that a large picture fits a small machine.
+#: The nets at a quarter of the paper's width (U-Net at an eighth), so that a large image fits a small machine.
 NETS = {
     "fcn8s": {"width": 0.25, "padding": 1},
     "segnet": {"width": 0.25},
@@ -33,7 +34,7 @@ NETS = {
     "deeplab_v3plus": {"width": 0.25},
 }
 HEIGHTS, CLASSES, BATCHES = (96, 144, 192, 288), (2, 11, 21, 64, 150), (2, 4, 8, 16)
-#: What stays the same while the other grows; a picture of height h is 4/3 h wide.
+#: What stays the same while the other grows; an image of height h is 4/3 h wide.
 HEIGHT, CLASS_COUNT, BATCH = 96, 11, 4
 
 
@@ -77,8 +78,8 @@ def measure_point(point: dict, runs: int) -> dict:
     else:
         net = sb.models.build(point["net"], point["classes"], **NETS[point["net"]])
         net = net.train().to(memory_format=torch.channels_last)
-        learnt = [parameter for parameter in net.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(learnt, 1e-4, fused=True)
+        learned = [parameter for parameter in net.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(learned, 1e-4, fused=True)
         loss = sb.losses.cross_entropy(255)
         images = torch.randn(point["batch"], 3, height, width).contiguous(memory_format=torch.channels_last)
         target = torch.randint(0, point["classes"], (point["batch"], height, width))

@@ -5,7 +5,7 @@ the usual layout, ``torch.optim.AdamW(net.parameters())``. Where a peer has the 
 and the logits are compared first. Where it has not, a net of about the same work stands in; then the times per million
 MACs are compared, which the row says. FCN-8s has both: torchvision's FCN, on another backbone, and FCN-8s put together
 from torchvision's VGG-16. On the CPU there are two kinds of rows: all cores, where the wall clock runs, as a learner waits
-for it; and one thread, where CPU time is counted. Below 16 pictures PyTorch takes another way through 1×1 convolutions
+for it; and one thread, where CPU time is counted. Below 16 images PyTorch takes another way through 1×1 convolutions
 when it has one thread. With a GPU: the default recipes, bfloat16 for ours and float32 for theirs.
 """
 
@@ -22,7 +22,7 @@ from segbook.models.deeplab_v3 import from_torchvision
 
 CLASSES = 21
 SIZES = ((224, 224), (360, 480))
-#: Pictures a training step; one more than needed would only take longer.
+#: Images a training step; one more than needed would only take longer.
 BATCH = {"cpu": 2, "cuda": 8}
 
 
@@ -178,7 +178,7 @@ def rows_of(name, size, options) -> list:
         share = work / other
         weights = [sum(p.numel() for p in net.parameters()) / 1e6 for net in (ours, theirs)]
         checked = (
-            f"per MAC: ours {work / 1e9:.1f} GMAC a picture and {weights[0]:.0f} M weights, "
+            f"per MAC: ours {work / 1e9:.1f} GMAC an image and {weights[0]:.0f} M weights, "
             f"theirs {other / 1e9:.1f} GMAC and {weights[1]:.0f} M"
         )
     rows, before = [], torch.get_num_threads()
@@ -189,10 +189,10 @@ def rows_of(name, size, options) -> list:
             functions = answer_of(ours, last), answer_of(theirs, images)
         else:
             ours.train(), theirs.train()
-            learnt = [[p for p in net.parameters() if p.requires_grad] for net in (ours, theirs)]
+            learned = [[p for p in net.parameters() if p.requires_grad] for net in (ours, theirs)]
             functions = (
-                step_of(ours, torch.optim.AdamW(learnt[0], 1e-5, fused=True), last, target, bfloat16=gpu),
-                step_of(theirs, torch.optim.AdamW(learnt[1], 1e-5), images, target),
+                step_of(ours, torch.optim.AdamW(learned[0], 1e-5, fused=True), last, target, bfloat16=gpu),
+                step_of(theirs, torch.optim.AdamW(learned[1], 1e-5), images, target),
             )
         goal = 1.5 if gpu and kind == "training" else 1.0
         row = compare(work, peer, *functions, runs=options.runs, goal=goal, checked=checked, clock=clock)

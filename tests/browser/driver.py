@@ -1,4 +1,4 @@
-"""Drive JupyterLab in Chromium: start it, open a notebook, run cells, move sliders, look at the pictures.
+"""Drive JupyterLab in Chromium: start it, open a notebook, run cells, move sliders, look at the images.
 
 Needs the Python package playwright and a Chromium (``CHROMIUM`` or /usr/bin/chromium). Everything is private and
 local: a server on the loopback interface with a fresh token, with its own settings, and a browser with its own profile.
@@ -148,12 +148,12 @@ class Notebook:
             ".map(o => `${o.ename}: ${o.evalue}`)"
         )
 
-    def pictures(self):
-        """The live pictures, as locators."""
+    def images(self):
+        """The live images, as locators."""
         return self.page.locator(".jp-OutputArea-output img.widget-image").all()
 
-    def picture(self, number: int = 0) -> bytes:
-        """The bytes of a live picture. Its address changes with each update, so only the bytes prove a change."""
+    def image(self, number: int = 0) -> bytes:
+        """The bytes of a live image. Its address changes with each update, so only the bytes prove a change."""
         image = self.page.locator(".jp-OutputArea-output img.widget-image").nth(number)
         encoded = image.evaluate(
             "async image => { const data = new Uint8Array(await (await fetch(image.src)).arrayBuffer());"
@@ -190,18 +190,18 @@ class Notebook:
         self.page.mouse.up()
 
     def wait_for_change(self, before: bytes, number: int = 0, seconds: float = 30) -> bytes:
-        """Wait until a live picture differs from ``before`` and has come to rest; returns its bytes."""
+        """Wait until a live image differs from ``before`` and has come to rest; returns its bytes."""
         end, last, same = time.monotonic() + seconds, None, 0
         while time.monotonic() < end:
-            now = self.picture(number)
+            now = self.image(number)
             same = same + 1 if now == last else 0
             if now != before and same >= 5:
                 return now
             last = now
             self.page.wait_for_timeout(150)
-        raise AssertionError("the picture did not change")
+        raise AssertionError("the image did not change")
 
     def screenshot(self, path: Path) -> Path:
-        """Save a picture of what the window shows."""
+        """Save an image of what the window shows."""
         self.page.screenshot(path=path)
         return path

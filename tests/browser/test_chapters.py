@@ -1,9 +1,9 @@
-"""Every chapter as a learner meets it in JupyterLab: pictures before running, live figures that move, exercises that answer.
+"""Every chapter as a learner meets it in JupyterLab: images before running, live figures that move, exercises that answer.
 
     make test-browser                                              all chapters; trained nets are taken from runs/ if there
     SEGBOOK_BROWSER_CHAPTERS="03 05" pytest tests/browser          some of them
 
-``SEGBOOK_SCREENSHOTS=folder`` keeps a picture of each step to look at.
+``SEGBOOK_SCREENSHOTS=folder`` keeps an image of each step to look at.
 """
 
 import importlib.util
@@ -54,7 +54,7 @@ def keep(notebook, step: str) -> None:
         notebook.screenshot(Path(folder) / f"{notebook.name}-{step}.png")
 
 
-def stored_pictures(cells) -> int:
+def stored_images(cells) -> int:
     return sum("image/png" in out.get("data", {}) for c in cells if c.cell_type == "code" for out in c.outputs)
 
 
@@ -62,11 +62,11 @@ def live_cells(cells) -> list[int]:
     return [i for i, c in enumerate(cells) if c.cell_type == "code" and "sb.LiveFigure(" in c.source]
 
 
-def test_a_fresh_clone_shows_its_pictures_and_no_error_boxes(chapter):
+def test_a_fresh_clone_shows_its_images_and_no_error_boxes(chapter):
     shown = chapter.page.locator(".jp-OutputArea-output img")
     shown.first.wait_for(timeout=30_000)
     sizes = shown.evaluate_all("images => images.map(image => image.naturalWidth)")
-    assert len(sizes) == stored_pictures(chapter.cells) and min(sizes) > 0
+    assert len(sizes) == stored_images(chapter.cells) and min(sizes) > 0
     text = chapter.page.locator(".jp-Notebook").inner_text()
     assert not [box for box in ERROR_BOXES if box in text]
     keep(chapter, "fresh")
@@ -82,13 +82,13 @@ def test_its_live_figures_move(chapter):
     assert figures.count() == len(live)
     for number in range(len(live)):
         figures.nth(number).scroll_into_view_if_needed()
-        before = chapter.picture(number)
+        before = chapter.image(number)
         assert move_something(chapter, figures.nth(number), number, before), f"live figure {number} stands still"
         keep(chapter, f"live{number}")
 
 
 def move_something(notebook, figure, number: int, before: bytes) -> bool:
-    """Move one control after the other, by keyboard as far as there is a handle, until the picture changes."""
+    """Move one control after the other, by keyboard as far as there is a handle, until the image changes."""
     handles = figure.locator(".noUi-handle")
     for i in range(handles.count()):
         for key in ("ArrowRight", "ArrowLeft"):

@@ -1,4 +1,4 @@
-"""A live figure in a real JupyterLab: the picture follows the controls, by mouse, keyboard and play button.
+"""A live figure in a real JupyterLab: the image follows the controls, by mouse, keyboard and play button.
 
 Run with ``pytest tests/browser``. Screenshots go where ``--basetemp`` says.
 """
@@ -62,11 +62,11 @@ def opened(tmp_path_factory):
 
 def test_only_the_first_cells_ran(opened):
     assert opened.counts() == [1, 2, None, None]
-    assert len(opened.pictures()) == 1
+    assert len(opened.images()) == 1
 
 
 def test_typing_a_number_redraws(opened):
-    before = opened.picture()
+    before = opened.image()
     opened.set_slider("rate", 6)
     assert opened.wait_for_change(before) != before
     opened.screenshot(opened.folder / "typed.png")
@@ -75,7 +75,7 @@ def test_typing_a_number_redraws(opened):
 def test_arrow_keys_redraw(opened):
     opened.set_slider("rate", 3)
     opened.page.wait_for_timeout(1500)
-    before = opened.picture()
+    before = opened.image()
     opened.press("rate", "ArrowRight", times=2)
     opened.wait_for_change(before)
     assert opened.slider("rate").locator(".widget-readout").inner_text() == "5"
@@ -84,11 +84,11 @@ def test_arrow_keys_redraw(opened):
 def test_dragging_ends_at_the_last_value(opened):
     opened.set_slider("rate", 1)
     opened.page.wait_for_timeout(1500)
-    before = opened.picture()
+    before = opened.image()
     opened.drag("rate", 0.0, 1.0)
     opened.wait_for_change(before)
     assert opened.slider("rate").locator(".widget-readout").inner_text() == "24"
-    dragged = opened.picture()
+    dragged = opened.image()
     opened.set_slider("rate", 2)
     other = opened.wait_for_change(dragged)
     opened.set_slider("rate", 24)
@@ -96,7 +96,7 @@ def test_dragging_ends_at_the_last_value(opened):
 
 
 def test_menu_and_check_box_redraw(opened):
-    before = opened.picture()
+    before = opened.image()
     opened.page.get_by_label("kind").select_option("wave")
     after = opened.wait_for_change(before)
     opened.page.get_by_label("smooth").check()
@@ -116,7 +116,7 @@ def test_an_error_is_shown_and_goes_away(opened):
 def test_play_runs_through_the_values(opened):
     opened.set_slider("rate", 20)
     opened.page.wait_for_timeout(1500)
-    before = opened.picture()
+    before = opened.image()
     opened.page.locator(".widget-play button").first.click()
     opened.wait_for_change(before, seconds=30)
     opened.page.wait_for_timeout(3000)

@@ -7,10 +7,11 @@ from typing import assert_type
 
 from torch import Tensor, nn
 
-from segbook import anatomy, crf, data, losses, metrics, models, plots
+from segbook import anatomy, crf, data, losses, metrics, models, showing
 from segbook.course.session import Run, setup
 from segbook.data.dataset import SegmentationDataset
-from segbook.training import History, Recipe, Scores, evaluate, fit, predict
+from segbook.evaluation import Evaluation, evaluate, predict
+from segbook.training import History, Recipe, fit
 
 
 def course(image: Tensor, mask: Tensor, probabilities: Tensor) -> None:
@@ -29,7 +30,7 @@ def course(image: Tensor, mask: Tensor, probabilities: Tensor) -> None:
 
     assert_type(fit(net, train, None, Recipe(steps=1), checkpoint=None), History)
     scores = evaluate(net, train)
-    assert_type(scores, Scores)
+    assert_type(scores, Evaluation)
     assert_type(scores.mean_iou, float)
     assert_type(predict(net, image), Tensor)
 
@@ -47,4 +48,4 @@ def course(image: Tensor, mask: Tensor, probabilities: Tensor) -> None:
     assert_type(anatomy.count_macs(net, (96, 128)), int)
     assert_type(anatomy.stages(net, (96, 128)), anatomy.StageTable)
     assert_type(losses.median_frequency_weights(train), Tensor)
-    assert_type(plots.measured(0.5), str)
+    assert_type(showing.measured(0.5), str)

@@ -1,0 +1,49 @@
+"""Pretrained weights and output strides: what the backbones share."""
+
+from pathlib import Path
+
+import torch
+
+
+class WeightsNotFound(RuntimeError):
+    """Pretrained weights could be neither downloaded nor found in torch's cache."""
+
+
+def pretrained_state(weights) -> dict[str, torch.Tensor]:
+    """The state dict of a torchvision weight enum, such as ``torchvision.models.VGG16_Weights.IMAGENET1K_V1``.
+
+    Taken from torch's cache, else downloaded and checked. Raises TypeError for anything else than such an enum, and
+    WeightsNotFound with the address and the place in the cache when there is no network.
+    """
+    if not hasattr(weights, "get_state_dict"):
+        raise TypeError(
+            "weights must be a torchvision weight enum such as torchvision.models.VGG16_Weights.IMAGENET1K_V1, "
+            f"got {weights!r}"
+        )
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True)
+    except OSError as error:  # no network, no such host, cut connection
+        raise WeightsNotFound(
+            f"{weights} could not be loaded ({error}). Download {weights.url} on a machine with a network and put the "
+            f"file into {torch.hub.get_dir()}/checkpoints, or build the net without weights"
+        ) from error
+
+
+def in_cache(weights) -> bool:
+    """Whether the file of a torchvision weight enum lies in torch's cache, so that no network is needed to load it."""
+    return (Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name).is_file()
+
+
+def check_fits_pretrained(width: float, in_channels: int) -> None:
+    """Refuse pretrained weights for a net they cannot fit."""
+    if width != 1.0 or in_channels != 3:
+        raise ValueError(
+            f"pretrained weights fit the paper's net only: width=1.0 and in_channels=3, not width={width} and "
+            f"in_channels={in_channels}"
+        )
+
+
+def check_output_stride(output_stride: int, choices=(8, 16, 32)) -> None:
+    """Raise ValueError for an output stride that this net cannot have, naming those it can."""
+    if output_stride not in choices:
+        raise ValueError(f"output_stride must be one of {', '.join(map(str, choices))}; got {output_stride!r}")

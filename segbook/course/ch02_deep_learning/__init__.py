@@ -1,0 +1,1 @@
+"""The drawings and the exercise checks of notebook 02_deep_learning."""

@@ -1,0 +1,1 @@
+"""The drawings and the exercise checks of notebook 07_segnet."""

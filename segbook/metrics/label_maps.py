@@ -1,0 +1,68 @@
+"""What the measures ask of a label map, and the words in which they refuse one."""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def integer_labels(labels, name: str) -> Tensor:
+    labels = torch.as_tensor(labels)
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise TypeError(
+            f"{name} must hold integer labels, not {labels.dtype}; turn logits [N, K, H, W] into labels with "
+            "logits.argmax(dim=1)"
+        )
+    # Masks may come as torchvision tv_tensors; plain tensors keep the arithmetic below free of their bookkeeping.
+    labels = labels.as_subclass(Tensor)
+    # PNG masks of 16 bits: PyTorch can hold these types, but not calculate with them.
+    return labels.long() if labels.dtype in (torch.uint16, torch.uint32, torch.uint64) else labels
+
+
+def image_labels(labels, name: str) -> Tensor:
+    """Label maps [H, W] or [N, H, W] as [N, H, W]."""
+    labels = integer_labels(labels, name)
+    if labels.dim() not in (2, 3):
+        raise ValueError(f"expected label maps [H, W] or [N, H, W], got {list(labels.shape)} for the {name}")
+    return labels.reshape(-1, *labels.shape[-2:])
+
+
+def is_void(target: Tensor, ignore_index: int | None) -> Tensor:
+    """Where the target is to be ignored: bool, shape of ``target``."""
+    # A value that the type cannot hold would wrap around: compared with uint8 labels, -1 stands for 255.
+    if ignore_index is None or not torch.iinfo(target.dtype).min <= ignore_index <= torch.iinfo(target.dtype).max:
+        return torch.zeros_like(target, dtype=torch.bool)
+    return target == ignore_index
+
+
+def check_tolerance(tolerance: float) -> None:
+    if not 0 <= tolerance < math.inf:
+        raise ValueError(f"tolerance is a share of the image diagonal, such as 0.01, and not negative; got {tolerance}")
+
+
+def check_same_shape(prediction: Tensor, target: Tensor) -> None:
+    if prediction.device != target.device:
+        raise ValueError(
+            f"prediction is on {prediction.device} and target on {target.device}; move one of them with .to(…)"
+        )
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"prediction {list(prediction.shape)} and target {list(target.shape)} must have the same shape; bring "
+            "the logits to the target's size (torch.nn.functional.interpolate) before the argmax"
+        )
+
+
+def extremes(*maps: Tensor) -> tuple[int, int]:
+    """The smallest and the largest label of all maps; (0, 0) for maps without a pixel."""
+    extremes = [int(value) for labels in maps if labels.numel() for value in torch.aminmax(labels)]
+    return min(extremes, default=0), max(extremes, default=0)
+
+
+def check_range(labels: Tensor, num_classes: int, name: str, ignore_index: int | None = None) -> None:
+    if labels.numel() == 0:
+        return
+    low, high = torch.aminmax(labels)
+    if low < 0 or high >= num_classes:
+        wrong = labels[(labels < 0) | (labels >= num_classes)].unique().tolist()
+        ignored = "" if name == "prediction" else f" and ignore_index {ignore_index}"
+        raise ValueError(f"{name} holds labels {wrong[:10]} outside the classes 0..{num_classes - 1}{ignored}")

@@ -1,0 +1,137 @@
+"""Backbones: the papers' parameter counts and sizes, torchvision's weights, and the dense-equals-strided property."""
+
+import pytest
+import torch
+import torchvision
+
+from segbook import backbones
+
+
+def parameters(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "build, count",
+    [
+        (lambda: backbones.AlexNet(), 2_334_080),
+        (lambda: backbones.VGG16(), 14_714_688),
+        (lambda: backbones.VGG16(batch_norm=True), 14_723_136),
+        (lambda: backbones.ResNet("resnet50"), 23_508_032),
+        (lambda: backbones.ResNet("resnet101"), 42_500_160),
+        (lambda: backbones.Xception65(), 37_867_312),
+        (lambda: backbones.Xception65(middle_blocks=8), 24_920_560),  # Xception-41
+    ],
+)
+def test_parameters(build, count):
+    with torch.device("meta"):
+        assert parameters(build()) == count
+
+
+def sides(outputs):
+    return [output.shape[-1] for output in outputs]
+
+
+def test_sizes():
+    with torch.device("meta"):
+        image = torch.zeros(1, 3, 500, 500)
+        assert sides(backbones.VGG16(first_padding=100)(image)) == [349, 175, 88, 44, 22]
+        assert backbones.AlexNet(first_padding=100)(image).shape == (1, 256, 21, 21)
+        deeplab = backbones.VGG16(output_stride=8, pool_kernel=3)
+        assert sides(deeplab(torch.zeros(1, 3, 321, 321))) == [161, 81, 41, 41, 41]
+        assert deeplab(torch.zeros(1, 3, 360, 480))[-1].shape[-2:] == (45, 60)
+        image = torch.zeros(1, 3, 513, 513)
+        for output_stride, side in ((32, 17), (16, 33), (8, 65)):
+            assert sides(backbones.ResNet(output_stride=output_stride)(image))[-1] == side
+            low_level, features = backbones.Xception65(output_stride=output_stride)(image)
+            assert low_level.shape == (1, 256, 129, 129) and features.shape == (1, 2048, side, side)
+
+
+def test_dilations():
+    def rates(net):
+        return [block.conv2.dilation[0] for block in net.layer4]
+
+    with torch.device("meta"):
+        assert rates(backbones.ResNet(output_stride=16)) == [1, 2, 2]
+        assert rates(backbones.ResNet(output_stride=8)) == [2, 4, 4]  # torchvision's rule
+        assert rates(backbones.ResNet(output_stride=16, multi_grid=(1, 2, 4))) == [2, 4, 8]
+        assert rates(backbones.ResNet(output_stride=8, multi_grid=(1, 2, 4))) == [4, 8, 16]
+        vgg = backbones.VGG16(output_stride=8, pool_kernel=3)
+    assert [stage[0].dilation[0] for stage in vgg.stages] == [1, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("side", [224, 257])
+@pytest.mark.parametrize("output_stride, step", [(16, 2), (8, 4)])
+def test_dense_features_subsampled_are_the_strided_features(side, output_stride, step):
+    torch.manual_seed(0)
+    strided = backbones.ResNet(width=0.25).eval().double()
+    dense = backbones.ResNet(width=0.25, output_stride=output_stride).eval().double()
+    dense.load_state_dict(strided.state_dict())
+    image = torch.rand(1, 3, side, side, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(dense(image)[-1][..., ::step, ::step], strided(image)[-1])
+
+
+def test_torchvision_weights_give_torchvision_features():
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, 64, 96)
+    theirs = torchvision.models.vgg16_bn(weights=None).features.eval()
+    ours = backbones.VGG16(batch_norm=True).eval()
+    ours.load_torchvision({f"features.{name}": weight for name, weight in theirs.state_dict().items()})
+    with torch.no_grad():
+        torch.testing.assert_close(ours(image)[-1], theirs(image))
+
+    theirs = torchvision.models.resnet50(weights=None, replace_stride_with_dilation=[False, True, True]).eval()
+    ours = backbones.ResNet("resnet50", output_stride=8).eval()
+    ours.load_torchvision(theirs.state_dict())
+    trunk = torch.nn.Sequential(*list(theirs.children())[:-2])
+    with torch.no_grad():
+        torch.testing.assert_close(ours(image)[-1], trunk(image))
+
+
+class LocalWeights:
+    """Stands for a torchvision weight enum whose file lies on this machine, or cannot be reached."""
+
+    url = "https://example.invalid/vgg16.pth"
+
+    def __init__(self, path):
+        self.path = path
+
+    def get_state_dict(self, progress, check_hash):
+        return torch.load(self.path, weights_only=True)
+
+
+def test_weights_are_loaded_from_a_file(tmp_path):
+    state = torchvision.models.vgg16(weights=None).state_dict()
+    torch.save(state, tmp_path / "vgg16.pth")
+    ours = backbones.VGG16(weights=LocalWeights(tmp_path / "vgg16.pth"))
+    assert torch.equal(ours.stages[4][4].weight, state["features.28.weight"])
+
+
+def test_bad_weights_are_refused(tmp_path):
+    with pytest.raises(backbones.WeightsNotFound, match="Download https://example.invalid/vgg16.pth.*checkpoints"):
+        backbones.pretrained_state(LocalWeights(tmp_path / "missing.pth"))
+    with pytest.raises(TypeError, match="weight enum.*got 'imagenet'"):
+        backbones.pretrained_state("imagenet")
+    with pytest.raises(ValueError, match="width=1.0 and in_channels=3"):
+        backbones.VGG16(width=0.5, weights=LocalWeights(tmp_path))
+    with pytest.raises(ValueError, match="vgg16 weights go with batch_norm=False"):
+        state = torchvision.models.vgg16(weights=None).state_dict()
+        backbones.VGG16(batch_norm=True).load_torchvision(state)
+
+
+@pytest.mark.parametrize("build", [backbones.VGG16, backbones.ResNet, backbones.Xception65])
+def test_output_strides_that_do_not_exist_are_refused(build):
+    with pytest.raises(ValueError, match="output_stride must be one of 8, 16, 32; got 4"):
+        build(output_stride=4)
+
+
+def test_other_bad_options():
+    with pytest.raises(ValueError, match="unknown ResNet 'resnet18'"):
+        backbones.ResNet("resnet18")
+    with pytest.raises(ValueError, match="one number for each of the 3 last blocks"):
+        backbones.ResNet(multi_grid=(1, 2))
+    with pytest.raises(ValueError, match="pool_kernel=2 cannot keep the size"):
+        backbones.VGG16(output_stride=8)
+    with pytest.raises(ValueError, match="pool_kernel must be 2"):
+        backbones.VGG16(pool_kernel=5)

@@ -1,0 +1,130 @@
+"""Data-parallel training: two processes on the CPU (gloo) train like one process with the batch of both."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import team
+import torch
+from PIL import Image
+
+from segbook import parallel
+from segbook.losses import cross_entropy
+
+HERE = Path(__file__).parent
+
+
+def torchrun(processes: int, *arguments, folder: Path, code=0) -> str:
+    """Run under torchrun with so many processes, as a learner would; returns what was printed."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "SEGBOOK_DEVICE": "cpu"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    done = subprocess.run(
+        [*command, *map(str, arguments)], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode == 0) == (code == 0), done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """One process, with the batch of both."""
+    return results(team.train, tmp_path_factory.mktemp("alone"))[0]
+
+
+def results(train, folder) -> list[dict]:
+    train(folder / "net.pt", folder / "result")
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("result.*"))]
+
+
+def together(checkpoint, result) -> None:
+    torchrun(2, HERE / "team.py", checkpoint, result, folder=HERE)
+
+
+def test_two_processes_train_like_one_with_the_batch_of_both(alone, tmp_path):
+    first, second = results(together, tmp_path)
+    assert (alone["size"], first["size"]) == (1, 2)
+    assert alone["loss"][0] - alone["loss"][-1] > 0.1, "there is something to be learnt"
+    assert first["loss"] == pytest.approx(alone["loss"], rel=1e-4)
+    assert first["loss"] == second["loss"] and first["weights"] == second["weights"]
+    assert first["weights"] == pytest.approx(alone["weights"], rel=1e-3, abs=1e-4)
+    # the first process alone scores and writes
+    assert len(first["validation"]) == 2 and second["validation"] == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.pt", "result.0", "result.1"]
+
+
+def test_what_one_process_began_two_can_finish(alone, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        team.train(tmp_path / "net.pt", tmp_path / "result", stop_at=7)
+    both = results(together, tmp_path)
+    assert [part["resumed"] for part in both] == [6, 6]
+    assert both[0]["weights"] == both[1]["weights"] == pytest.approx(alone["weights"], rel=1e-3, abs=1e-4)
+
+
+def test_alone_nothing_changes():
+    lonely = parallel.team()
+    assert (lonely.rank, lonely.size, lonely.leads) == (0, 1, True)
+    model, batch = torch.nn.Conv2d(3, 3, 1), torch.rand(5, 3, 4, 4)
+    state = torch.get_rng_state()
+    assert lonely.spread(model) is model and lonely.share(batch)[0] is batch and lonely.mean(batch) is batch
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_shares_are_equal_and_have_random_numbers_of_their_own():
+    batch, drawn = torch.arange(6), []
+    parts = []
+    for rank in range(3):
+        torch.manual_seed(5)
+        parts += parallel.Team(rank, 3).share(batch)
+        drawn.append(torch.rand(1).item())
+    assert torch.equal(torch.cat(parts), batch) and len(set(drawn)) == 3
+    with pytest.raises(ValueError, match="a batch of 5 cannot be divided evenly among 2 processes"):
+        parallel.Team(0, 2).share(torch.arange(5))
+
+
+def test_the_loss_of_shares_averages_to_that_of_the_batch():
+    """Also where one share has more void and other classes than the other."""
+    torch.manual_seed(0)
+    logits, target = torch.randn(4, 3, 5, 5), torch.randint(0, 3, (4, 5, 5))
+    target[:2, :3] = 9
+    weights = torch.tensor([0.5, 1.0, 4.0])
+    whole = cross_entropy(9, weights)(logits, target)
+    sums = [(weights[part.where(part != 9, 0)] * (part != 9)).sum() for part in target.chunk(2)]
+    shared = cross_entropy(9, weights, lambda own: sum(sums) / 2)
+    parts = [shared(a, b) for a, b in zip(logits.chunk(2), target.chunk(2))]
+    torch.testing.assert_close(sum(parts) / 2, whole)
+    unshared = [cross_entropy(9, weights)(a, b) for a, b in zip(logits.chunk(2), target.chunk(2))]
+    assert abs(sum(unshared) / 2 - whole) > 1e-3
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    for name, value in {"RANK": "2", "LOCAL_RANK": "2", "WORLD_SIZE": "3", "MASTER_ADDR": "localhost"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match="more processes than the 2 GPUs"), parallel.joined(torch.device("cuda")):
+        pass
+    with pytest.raises(ValueError, match="Apple GPU"), parallel.joined(torch.device("mps")):
+        pass
+
+
+def test_the_command_line_under_torchrun(tmp_path):
+    """`torchrun -m segbook train` on six images in CamVid's layout: one record, one net, and the batch of both."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 6), ("val", 2)):
+        for folder, high in ((split, 255), (f"{split}annot", 12)):
+            (tmp_path / "data" / "camvid" / folder).mkdir(parents=True)
+            for i in range(count):
+                pixels = generator.integers(0, high, (32, 48), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "data" / "camvid" / folder / f"{i}.png")
+    asked = ["--model", "unet", "--dataset", "camvid", "--profile", "full", "--steps", "2", "--batch-size", "2"]
+    small = ["--width", "0.06", "--size", "32x48", "--out", tmp_path / "out", "--results", tmp_path / "results"]
+    with mock.patch.dict(os.environ, SEGBOOK_DATA=str(tmp_path / "data")):
+        printed = torchrun(2, "-m", "segbook", "train", *asked, *small, folder=HERE.parent)
+    assert printed.count("full profile") == printed.count("val mIoU") == 1
+    record = json.loads((tmp_path / "results" / "camvid-unet.json").read_text())
+    assert record["processes"] == 2 and record["recipe"]["batch_size"] == 4 and record["steps"] == 2
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["checkpoint.pt", "model.pt", "scores.json"]
