@@ -14,6 +14,7 @@ _PUBLIC = {
     "backbones": "segbook.backbones",
     "baselines": "segbook.baselines",
     "check": "segbook.course.check",
+    "claim": "segbook.course.claims:claim",
     "course_map": "segbook.course.course_map:course_map",
     "crf": "segbook.crf",
     "data": "segbook.data",

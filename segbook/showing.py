@@ -153,8 +153,8 @@ def measured(value: float, digits: int = 2, unit: str = "") -> str:
     """A number that comes from training or timing, with the sign that says it differs a little between machines.
 
     ``measured(0.4712)`` → ``'≈0.47'``, ``measured(12.31, 1, "s")`` → ``'≈12.3 s'``. ``digits`` counts decimals.
-    A missing value (``None`` or nan) gives ``'–'``. The regression test lets the digits after ≈ differ, so the cell
-    itself must assert the band that its text relies on.
+    A missing value (``None`` or nan) gives ``'–'``. The regression test lets the digits after ≈ differ, so what
+    the text relies on is said with ``sb.claim``.
     """
     if value is None or math.isnan(value):
         return "–"

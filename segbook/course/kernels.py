@@ -34,7 +34,8 @@ def pinned_environment(scratch: str | os.PathLike) -> dict[str, str | None]:
 
     ``scratch`` is an empty folder. Checkpoints go into it, so that a cell which should train never passes by loading an
     old result, and real data is looked for in it, so that the outputs are those of a fresh clone without downloads.
-    The quick profile, the processor and one thread make the numbers as repeatable as they can be.
+    The quick profile, the processor and one thread make the numbers as repeatable as they can be. Where a claim of the
+    text does not hold all the same, that is an error here (``SEGBOOK_STRICT``).
     ``SEGBOOK_TEST_THREADS`` in the environment asks for another number of threads: outputs must then still compare equal.
     """
     scratch = Path(scratch)
@@ -46,6 +47,8 @@ def pinned_environment(scratch: str | os.PathLike) -> dict[str, str | None]:
         "SEGBOOK_DEVICE": "cpu",
         "SEGBOOK_THREADS": threads,
         "SEGBOOK_PROGRESS": "0",
+        "SEGBOOK_STRICT": "1",
+        "SEGBOOK_CLAIMS": None,
         "SEGBOOK_DATASET": None,
         "SEGBOOK_DATA": str(scratch / "data"),
         "SEGBOOK_RUNS": str(scratch / "runs"),

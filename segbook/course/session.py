@@ -79,6 +79,14 @@ def runs_folder() -> Path:
     return Path(os.environ.get("SEGBOOK_RUNS") or ROOT / "runs")
 
 
+_latest: Run | None = None
+
+
+def latest() -> Run | None:
+    """What the last ``setup`` of this process returned; None before the first."""
+    return _latest
+
+
 def setup(profile: str = "quick", seed: int = 0, dataset: str = "street") -> Run:
     """Seed everything, choose device and threads, set the figure style, print one line of versions.
 
@@ -103,7 +111,9 @@ def setup(profile: str = "quick", seed: int = 0, dataset: str = "street") -> Run
             f"segbook {segbook.__version__} · Python {platform.python_version()} · torch {torch.__version__} · "
             f"{device.type}, {threads} thread{'s' * (threads != 1)} · {chosen.name} profile · {dataset} data · seed {seed}"
         )
-    return Run(profile=chosen, dataset=dataset, seed=seed, device=device)
+    global _latest
+    _latest = Run(profile=chosen, dataset=dataset, seed=seed, device=device)
+    return _latest
 
 
 def _set_threads(wanted: str | None) -> None:
