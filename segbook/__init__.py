@@ -32,7 +32,7 @@ _PUBLIC = {
     "Run": "segbook.course.session:Run",
     "Recipe": "segbook.training:Recipe",
     "History": "segbook.training:History",
-    "Evaluation": "segbook.evaluation:Scores",
+    "Evaluation": "segbook.evaluation:Evaluation",
     "fit": "segbook.training:fit",
     "evaluate": "segbook.evaluation:evaluate",
     "predict": "segbook.evaluation:predict",
