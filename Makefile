@@ -5,6 +5,7 @@
 #   DATASET=camvid       another data set than the one built in
 #   JOBS=2               chapters to run at the same time
 #   WORKERS=2            processes that run the tests
+#   NB=06                the notebook of `make notebook`
 #   TOPICS=crf           benchmarks to run instead of all
 #   TRAIN="--compile"    further options for every net of `make full`
 #   DATA=folder          real data that `make offline` takes along
@@ -23,6 +24,8 @@ TOPICS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/installed
+# The packages of an extra of pyproject.toml, one a line: for an environment that segbook itself stays out of.
+EXTRA = $(PY) -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")'
 # The site and the slides need no PyTorch: their packages live in an environment of their own.
 SITE_VENV := .venv-site
 SITE_STAMP := $(SITE_VENV)/installed
@@ -40,11 +43,14 @@ endif
 endif
 endif
 
-.PHONY: help course test coverage lab bench full student site slides offline test-browser clean rebuild
+.PHONY: help course test unit notebook docs coverage lab bench full student site slides offline test-browser clean rebuild
 
 help:
 	@echo "make course    run every chapter; executed copies and an index go to runs/"
 	@echo "make test      style check, unit tests, and every notebook against its stored outputs"
+	@echo "make unit      the fast unit tests alone, under two minutes"
+	@echo "make notebook NB=06   one notebook against its stored outputs"
+	@echo "make docs      write every page and table again that is made from other files"
 	@echo "make coverage  which lines of segbook the unit tests run; at least 90 %"
 	@echo "make lab       open JupyterLab on the first notebook, which holds the course map"
 	@echo "make student   write the student, solution and clean editions to build/editions/"
@@ -97,7 +103,20 @@ course: $(STAMP)
 # One thread a process: two busy processes with two threads each wait for one another on a small machine.
 test: $(STAMP)
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest --nbval --require-cells -n $(WORKERS) --dist loadscope
+
+# What slow tests (child processes, whole runs) check is left to `make test`.
+unit: $(STAMP)
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest tests -m "not slow" -n $(WORKERS) -q
+
+notebook: $(STAMP)
+	@test -n "$(NB)" || { echo "Which one? For example: make notebook NB=06" >&2; exit 2; }
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest --nbval --require-cells $(wildcard notebooks/$(NB)_*.ipynb)
+
+docs: $(STAMP)
+	$(PY) tools/readme.py map
+	$(PY) tools/pages.py
 
 coverage: $(STAMP)
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest tests -n $(WORKERS) --cov --cov-report=term
@@ -115,13 +134,13 @@ full: $(STAMP)
 
 # The other libraries are installed here only: the course does without them, and the benchmarks without those missing.
 bench: $(STAMP)
-	-$(PY) -m pip install --disable-pip-version-check -c requirements.txt -r requirements-bench.txt
+	-$(EXTRA) bench | xargs $(PY) -m pip install --disable-pip-version-check -c requirements.txt
 	OMP_WAIT_POLICY=PASSIVE $(PY) tests/benchmarks $(TOPICS)
 
-$(SITE_STAMP): requirements-site.txt $(STAMP)
+$(SITE_STAMP): pyproject.toml $(STAMP)
 	@rm -f $@
 	$(PY) -m venv --clear $(SITE_VENV)
-	$(SITE_VENV)/bin/python -m pip install --disable-pip-version-check -r requirements-site.txt
+	$(EXTRA) site | xargs $(SITE_VENV)/bin/python -m pip install --disable-pip-version-check -c requirements.txt
 	@touch $@
 
 site: $(SITE_STAMP)
@@ -135,7 +154,7 @@ offline: $(STAMP)
 
 # Needs Chromium (CHROMIUM=path, default /usr/bin/chromium); says so when it is not there.
 test-browser: $(STAMP)
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-browser.txt
+	$(EXTRA) browser | xargs $(PY) -m pip install --quiet --disable-pip-version-check -c requirements.txt
 	$(PY) -m pytest tests/browser -p no:xdist -rs
 
 clean:

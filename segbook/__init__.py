@@ -6,7 +6,7 @@ training from the command line needs neither matplotlib nor Jupyter.
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Name a notebook writes -> module that holds it. A value without a colon is the module itself.
 _PUBLIC = {

@@ -101,14 +101,14 @@ def alt_text(alt: str) -> str:
 
 
 def _display(data: dict, metadata: dict | None = None) -> None:
-    """Hand a bundle to the notebook; under plain Python print its text."""
+    """Hand a bundle to the notebook; under plain Python print its text, Markdown before the short form of it."""
     try:
         from IPython import get_ipython
         from IPython.display import display
     except ImportError:
         get_ipython = display = None
     if display is None or get_ipython() is None:
-        print(data["text/plain"])
+        print(data.get("text/markdown", data["text/plain"]))
     else:
         display(data, metadata=metadata or {}, raw=True)
 
@@ -128,7 +128,7 @@ def show(fig: Figure, alt: str) -> None:
 def show_source(thing) -> None:
     """Display the source of a class, function or method as it runs, with the file that holds it.
 
-    Line numbers are left out: they would change with every edit of the file above.
+    The text that regression tests compare is the name alone, so that an edit of a comment breaks no notebook.
     Raises ``TypeError`` for an object that has no Python source (an instance, a built-in).
     """
     try:
@@ -146,7 +146,8 @@ def show_source(thing) -> None:
         path = name.replace(".", "/")
         where = f"{path}/__init__.py" if Path(module.__file__).stem == "__init__" else f"{path}.py"
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", source)), default=0))
-    _display({"text/markdown": f"*{where}*\n{fence}python\n{source}\n{fence}", "text/plain": source})
+    shown = f"*{where}*\n{fence}python\n{source}\n{fence}"
+    _display({"text/markdown": shown, "text/plain": f"<Source: {name}.{thing.__qualname__}>"})
 
 
 def measured(value: float, digits: int = 2, unit: str = "") -> str:

@@ -3,7 +3,7 @@
     python tools/make_site.py OUT
 
 No notebook is executed and nothing is fetched: formulas are set by a MathJax that lies in the site, search runs in the
-browser, and the pages work from a folder (file://) as well as from a server. Needs the packages of requirements-site.txt.
+browser, and the pages work from a folder (file://) as well as from a server. Needs the packages of the extra `site`.
 """
 
 import argparse
@@ -102,7 +102,7 @@ def write_source(folder: Path) -> None:
     """What Sphinx reads: the first page, the chapters, the further pages, the style and MathJax."""
     mathjax = find_spec("jupyter_server_mathjax")
     if mathjax is None:
-        raise SiteError("the packages of requirements-site.txt are missing: run `make site`")
+        raise SiteError("the packages of the extra `site` are missing: run `make site`")
     static, target = folder / "_static", folder / "chapters"
     static.mkdir(parents=True)
     target.mkdir()

@@ -79,7 +79,7 @@ def _spread(dataset: SegmentationDataset, count: int | None) -> SegmentationData
 
 
 def download_dataset(name: str, root: str | Path | None = None) -> Path:
-    """Fetch a data set from where its authors published it; see :func:`segbook.data.download.download_dataset`."""
-    from segbook.data import download
+    """Fetch a data set from where its authors published it; see :func:`segbook.data.published.download_dataset`."""
+    from segbook.data import published
 
-    return download.download_dataset(name, root)
+    return published.download_dataset(name, root)

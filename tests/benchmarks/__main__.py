@@ -1,6 +1,6 @@
 """Side by side with other libraries: ``python tests/benchmarks [TOPIC …] [--runs N] [--threads N] [--output FILE]``.
 
-    make bench                            everything, with the peers of requirements-bench.txt installed
+    make bench                            everything, with the peers of the extra `bench` installed
     python tests/benchmarks crf confusion     these topics only; others keep what the file says of them
 
 Peers that are missing are reported and left out. Times are CPU seconds on one thread where nothing else is said, so
@@ -44,7 +44,7 @@ def main(arguments=None) -> int:
         try:
             rows = importlib.import_module(topic).run(options)
         except ImportError as error:  # a peer that is not installed
-            print(f"left out: {error}. Peers: pip install -r requirements-bench.txt")
+            print(f"left out: {error}. Peers: the extra `bench` of pyproject.toml")
             continue
         print(measure.table(rows) if rows else "nothing to measure here")
         missed += sum(row.reached is False for row in rows)
