@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,14 +44,17 @@ class Bilateral(Gaussian):
 def normalized(kernel, ones: Tensor, normalization: str):
     """Scale a kernel K by its response D_i = Σ_j k(f_i, f_j) to ``ones`` [N, 1], the pair i = j included; return it.
 
-    "symmetric" makes it D^-½ K D^-½ and "after" D^-1 K, so that weights mean the same in images of any size;
-    "none" only divides it by the mean of D, so that pixels in a crowd of similar ones hear more than others.
+    "symmetric" makes it D^-½ K D^-½ and "after" D^-1 K, so that weights mean the same in images of any size; "none"
+    leaves the kernel as it is, the paper's sum: a pixel in a crowd of similar ones hears as many voices as there are, and
+    weights must be small. These are the authors' NORMALIZE_SYMMETRIC, NORMALIZE_AFTER and NO_NORMALIZATION. Unscaled, the
+    lattice keeps the constant by which it differs from the sum over all pairs, as the authors' does.
     """
-    response, one = kernel(ones).flatten(), ones.flatten()
+    if normalization == "none":
+        return kernel
+    response = kernel(ones).flatten()
     root = response.rsqrt()
-    kernel.normalize_(
-        *{"symmetric": (root, root), "after": (one, 1 / response), "none": (one, one / response.mean())}[normalization]
-    )
+    columns, rows = (root, root) if normalization == "symmetric" else (ones.flatten(), 1 / response)
+    kernel.normalize_(columns, rows)
     return kernel
 
 
@@ -134,10 +138,17 @@ class DenseCRF:
 
 def check(image: Tensor, probabilities: Tensor) -> None:
     """Refuse what is no image, or no probabilities of the labels of its pixels."""
-    for name, value, dtypes in (("image", image, "uint8"), ("probabilities", probabilities, "float32 or float64")):
-        dtype = str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
-        if not isinstance(value, Tensor) or dtype not in dtypes.split(" or "):
-            raise TypeError(f"{name} must be a tensor of {dtypes}, not {dtype}")
+    for name, value, dtypes in (
+        ("image", image, (torch.uint8,)),
+        ("probabilities", probabilities, (torch.float32, torch.float64)),
+    ):
+        wanted = f"{name} must be a tensor of {' or '.join(str(dtype).removeprefix('torch.') for dtype in dtypes)}"
+        if isinstance(value, np.ndarray):
+            raise TypeError(f"{wanted}, not a NumPy array of {value.dtype}: torch.from_numpy(…) makes a tensor of it")
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{wanted}, not {type(value).__name__}")
+        if value.dtype not in dtypes:
+            raise TypeError(f"{wanted}, not {str(value.dtype).removeprefix('torch.')}")
     if image.ndim != 3 or len(image) != 3 or image.numel() == 0:
         raise ValueError(f"image must have the shape [3, height, width], not {list(image.shape)}")
     if probabilities.ndim != 3 or probabilities.shape[1:] != image.shape[1:] or len(probabilities) == 0:

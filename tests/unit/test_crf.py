@@ -1,5 +1,7 @@
 """The fully connected CRF: a worked example, the lattice against all pairs, laws that hold for any image, refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -91,11 +93,38 @@ def test_the_worked_example(iterations, pixel_0, pixel_13, total):
     torch.testing.assert_close(single.double(), q, atol=2e-6, rtol=0)
 
 
+def test_the_worked_example_normalized_after():
+    after = DenseCRF(**PLAIN, method="exact", normalization="after")
+    assert_printed(after(*toy()), [0.999928, 0.000021, 0.000051])
+
+
+WHISPER = {"appearance": Bilateral(0.02, 50, 10), "smoothness": Gaussian(0.03, 3)}  # for sums that nothing divides
+
+
 @pytest.mark.parametrize(
-    ("normalization", "pixel_0"), [("after", [0.999928, 0.000021, 0.000051]), ("none", [0.999434, 0.000144, 0.000422])]
+    ("iterations", "pixel_0", "pixel_13"),
+    [
+        (1, [0.927405, 0.013662, 0.058934], [0.086893, 0.712001, 0.201106]),
+        (5, [0.929274, 0.013437, 0.057288], [0.086975, 0.717798, 0.195227]),
+    ],
 )
-def test_the_worked_example_under_other_normalizations(normalization, pixel_0):
-    assert_printed(DenseCRF(**PLAIN, method="exact", normalization=normalization)(*toy()), pixel_0)
+def test_without_normalization_the_lattice_is_the_authors(iterations, pixel_0, pixel_13):
+    # The numbers are what the authors' C++ library gives under NO_NORMALIZATION.
+    assert_printed(DenseCRF(**WHISPER, iterations=iterations, normalization="none")(*toy()), pixel_0, pixel_13)
+
+
+def test_without_normalization_the_sum_over_all_pairs_is_divided_by_nothing():
+    image, probabilities = toy()
+    y, x = torch.meshgrid(torch.arange(6.0).double(), torch.arange(8.0).double(), indexing="ij")
+    near, alike = torch.stack([x, y]) / 3, torch.cat([torch.stack([x, y]) / 50, image / 10])
+    message = torch.zeros_like(probabilities)
+    for weight, features in ((0.03, near), (0.02, alike)):
+        features = features.flatten(1).T
+        kernel = torch.exp(-((features[:, None] - features) ** 2).sum(-1) / 2)
+        message += weight * (probabilities.flatten(1) @ kernel).view_as(message)
+    expected = (probabilities.log() + message).softmax(0)
+    q = DenseCRF(**WHISPER, iterations=1, normalization="none", method="exact")(image, probabilities)
+    torch.testing.assert_close(q, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -217,15 +246,21 @@ def test_lattice_against_the_authors_library(name, size, labels, settings):
     library = pytest.importorskip("pydensecrf.densecrf", reason="the C++ library pydensecrf2 is not installed")
     image = photograph(name, *size)
     probabilities = coarse_probabilities(image, labels)
-    near, alike = settings["smoothness"], settings["appearance"]
     pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
-    for ours, theirs in (("symmetric", library.NORMALIZE_SYMMETRIC), ("after", library.NORMALIZE_AFTER)):
+    scales = [
+        ("symmetric", library.NORMALIZE_SYMMETRIC, 1),
+        ("after", library.NORMALIZE_AFTER, 1),
+        ("none", library.NO_NORMALIZATION, 1000),  # sums over so many pixels say everything at the usual weights
+    ]
+    for ours, theirs, divided in scales:
+        near = Gaussian(settings["smoothness"].weight / divided, settings["smoothness"].sigma_xy)
+        alike = replace(settings["appearance"], weight=settings["appearance"].weight / divided)
         peer = library.DenseCRF2D(size[1], size[0], labels)
         peer.setUnaryEnergy(-probabilities.log().flatten(1).numpy())
         peer.addPairwiseGaussian(sxy=near.sigma_xy, compat=near.weight, normalization=theirs)
         peer.addPairwiseBilateral(alike.sigma_xy, alike.sigma_rgb, pixels, compat=alike.weight, normalization=theirs)
         expected = torch.from_numpy(np.array(peer.inference(10))).view(labels, *size)
-        q = DenseCRF(**settings, normalization=ours)(image, probabilities)
+        q = DenseCRF(alike, near, normalization=ours)(image, probabilities)
         assert mean_difference(q, expected) <= 1e-5
         assert equal_labels(q, expected) >= 0.9999
 
@@ -339,7 +374,13 @@ def test_on_a_gpu(method):
     ("image", "probabilities", "error", "message"),
     [
         (torch.zeros(3, 4, 5), torch.ones(1, 4, 5), TypeError, "image must be a tensor of uint8, not float32"),
-        (np.zeros((3, 4, 5), np.uint8), torch.ones(1, 4, 5), TypeError, "image must be a tensor of uint8"),
+        (np.zeros((3, 4, 5), np.uint8), torch.ones(1, 4, 5), TypeError, "not a NumPy array of uint8: torch.from_numpy"),
+        (
+            torch.zeros(3, 4, 5).byte(),
+            np.ones((1, 4, 5), np.float32),
+            TypeError,
+            "probabilities must be a tensor of float32 or float64, not a NumPy array of float32: torch.from_numpy",
+        ),
         (None, torch.ones(1, 4, 5), TypeError, "not NoneType"),
         (
             torch.zeros(4, 5, 3).byte(),
@@ -392,7 +433,7 @@ def test_wrong_inputs_are_refused(image, probabilities, error, message):
         (lambda: DenseCRF(**PLAIN, iterations=-1), "iterations must be a whole number"),
         (lambda: DenseCRF(**PLAIN, iterations=2.5), "iterations must be a whole number"),
         (lambda: DenseCRF(**PLAIN, method="grid"), "method must be one of lattice, exact, not 'grid'"),
-        (lambda: DenseCRF(**PLAIN, normalization="before"), "normalisation must be one of symmetric, after, none"),
+        (lambda: DenseCRF(**PLAIN, normalization="before"), "normalization must be one of symmetric, after, none"),
     ],
 )
 def test_wrong_settings_are_refused(make, message):
