@@ -116,6 +116,7 @@ notebook: $(STAMP)
 
 docs: $(STAMP)
 	$(PY) tools/readme.py map
+	$(PY) tools/readme.py ledger
 	$(PY) tools/pages.py
 
 coverage: $(STAMP)

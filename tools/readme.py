@@ -1,7 +1,7 @@
-"""Make what README.md shows from the project itself: the course map, the ledger, the image of scenes and predictions.
+"""Make what README.md shows from the project itself: the course map, and the image of scenes and predictions.
 
-``python tools/readme.py map`` and ``… ledger`` rewrite these tables between their markers; ``… image`` trains the net of
-chapter 00 and draws data/sample/readme.png.
+``python tools/readme.py map`` rewrites the table between its markers, ``… ledger`` the page docs/LEDGER.md; ``… image``
+trains the net of chapter 00 and draws data/sample/readme.png.
 """
 
 import argparse
@@ -32,11 +32,18 @@ def with_map(text: str) -> str:
     return with_table(text, "course map", course_map.markdown("notebooks/"))
 
 
-def with_ledger(text: str, rows=None) -> str:
-    """README's text with the current ledger; ``rows`` are those of ``ledger.rows()``, computed here when not given."""
-    summary, _, *table = ledger.markdown(rows).splitlines()
-    folded = ["<details><summary>" + summary + "</summary>", "", *table, "", "</details>"]
-    return with_table(text, "ledger", "\n".join(folded))
+LEDGER = """# The papers' numbers, and ours
+
+Every fact of a paper that the package implements: the paper's value, its source, and ours as the code computes it. A test
+computes every line. Where we depart, the line says why. Made by `python tools/readme.py ledger`.
+
+{table}
+"""
+
+
+def ledger_page(rows=None) -> str:
+    """The page with the current ledger; ``rows`` are those of ``ledger.rows()``, computed here when not given."""
+    return LEDGER.format(table=ledger.markdown(rows))
 
 
 def draw_image(target: Path) -> None:
@@ -61,9 +68,10 @@ def main() -> int:
     what = parser.parse_args().what
     if what == "image":
         draw_image(ROOT / "data" / "sample" / "readme.png")
+    elif what == "map":
+        write_text(README, with_map(README.read_text(encoding="utf-8")))
     else:
-        rewrite = with_map if what == "map" else with_ledger
-        write_text(README, rewrite(README.read_text(encoding="utf-8")))
+        write_text(ROOT / "docs" / "LEDGER.md", ledger_page())
     return 0
 
 

@@ -11,7 +11,7 @@ def markdown(folder: str = "") -> str:
     and to work through.
     """
     stored = times.load()
-    lines = ["| chapter | question | minutes: run, work | paper | notes | 中文 |", "|---|---|---|---|---|---|"]
+    lines = ["| chapter | question | min to run | min to work | paper | notes | 中文 |", "|---|---|--:|--:|---|---|---|"]
     for chapter in CHAPTERS:
         title = f"{chapter.number:02d} · {chapter.title}"
         if chapter.path.exists():
@@ -19,8 +19,8 @@ def markdown(folder: str = "") -> str:
         else:
             title += " (in preparation)"
         run = times.minutes(chapter, stored)
-        minutes = f"{'–' if run is None else run}, {chapter.work}"
-        cells = (title, chapter.question, minutes, chapter.paper, chapter.notes, chapter.chinese)
+        run = "–" if run is None else str(run)
+        cells = (title, chapter.question, run, str(chapter.work), chapter.paper, chapter.notes, chapter.chinese)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

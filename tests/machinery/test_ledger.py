@@ -1,4 +1,4 @@
-"""The ledger: every row is computed, a wrong value would be noticed, and README.md shows the current table."""
+"""The ledger: every row is computed, a wrong value would be noticed, and docs/LEDGER.md shows the current table."""
 
 import importlib.util
 import json
@@ -110,8 +110,8 @@ def test_the_table_has_a_line_for_each_fact(computed):
 
 
 def test_the_table_in_the_readme_is_current(computed):
-    text = readme.README.read_text(encoding="utf-8")
-    assert readme.with_ledger(text, list(computed.values())) == text, "run: python tools/readme.py ledger"
+    text = (ROOT / "docs" / "LEDGER.md").read_text(encoding="utf-8")
+    assert readme.ledger_page(list(computed.values())) == text, "run: python tools/readme.py ledger"
 
 
 @pytest.mark.parametrize("echo", ledger.ECHOES, ids=lambda echo: f"{echo.chapter}: {echo.what}")
