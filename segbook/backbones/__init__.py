@@ -5,10 +5,12 @@ of the last stages and dilates the convolutions behind them by the same factor i
 and what each of them sees stay the same (DeepLab v1, section 3.1).
 
 Sources: AlexNet (Krizhevsky et al., 2012) in its Caffe form, VGG-16 (Simonyan and Zisserman, 2015), ResNet (He et al.,
-2016), Xception (Chollet, 2017) as modified for DeepLab v3+ (Chen et al., 2018, figure 4).
+2016), Xception (Chollet, 2017) as modified for DeepLab v3+ (Chen et al., 2018, figure 4), EfficientNet-Lite0 (Tan and
+Le, 2019), whose ImageNet weights are installed with the course.
 """
 
 from segbook.backbones.alexnet import AlexNet
+from segbook.backbones.efficientnet import EfficientNetLite0, MBConv
 from segbook.backbones.pretrained import (
     WeightsNotFound,
     check_fits_pretrained,
@@ -24,6 +26,8 @@ __all__ = [
     "AlexNet",
     "VGG16_STAGES",
     "VGG16",
+    "EfficientNetLite0",
+    "MBConv",
     "Bottleneck",
     "RESNET_BLOCKS",
     "ResNet",

@@ -6,7 +6,7 @@ import torch
 
 
 class WeightsNotFound(RuntimeError):
-    """Pretrained weights could be neither downloaded nor found in torch's cache."""
+    """Pretrained weights are not here: neither installed, nor in torch's cache, nor to be downloaded."""
 
 
 def pretrained_state(weights) -> dict[str, torch.Tensor]:

@@ -41,6 +41,17 @@ def package(name: str, why: str = "", required: bool = True) -> Finding:
         return Finding(name, "missing" if required else "advice", f"not installed{purpose}: {INSTALL}")
 
 
+def imagenet() -> Finding:
+    """Whether the ImageNet weights are here, and whole; the course starts its nets from them."""
+    from segbook.backbones import efficientnet
+
+    try:
+        efficientnet.imagenet_state()
+    except (RuntimeError, ValueError, OSError) as error:  # RuntimeError: WeightsNotFound
+        return Finding("ImageNet weights", "missing", str(error))
+    return Finding("ImageNet weights", "ok", f"EfficientNet-Lite0, {efficientnet.weights_file()}")
+
+
 def torch_pair() -> Finding:
     """torch and torchvision are built for each other; a mixed pair fails at the first operator of torchvision."""
     try:
@@ -181,7 +192,7 @@ def examine() -> list[Finding]:
         lambda: package("ipywidgets", "live figures"),
         lambda: package("papermill", "`segbook run`", required=False),
         lambda: package("nbval", "the tests", required=False),
-        kernel, font, device, memory, disk, notebooks,
+        imagenet, kernel, font, device, memory, disk, notebooks,
     ]  # fmt: skip
     steps += [lambda name=name: dataset(name) for name in data.NAMES]
     return [step() for step in steps]
