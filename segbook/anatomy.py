@@ -1,4 +1,4 @@
-"""What a network is made of: parameters, multiplications, shapes from stage to stage, receptive fields.
+"""Model summaries: parameters, multiply-adds, shapes from stage to stage, receptive fields.
 
 Nothing is computed here with real numbers: shapes and costs come from a copy of the model on PyTorch's ``meta`` device,
 where tensors have a shape and no content, so that a 100-million-parameter net is taken apart in well under a second.

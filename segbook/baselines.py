@@ -1,4 +1,4 @@
-"""Predictions that understand nothing: the scores that a network must beat before it has shown anything.
+"""Baselines that see no object: the scores that a network must beat before it has shown anything.
 
 ``location_prior`` never looks at the image, ``pixel_classifier`` looks at one pixel at a time. Both return something
 that ``score`` takes: a label map [H, W], or a function from images to label maps.

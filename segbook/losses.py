@@ -1,4 +1,4 @@
-"""What a network is trained to make small, and how rare classes and narrow gaps get their say.
+"""Losses, class weights, and U-Net's border weights.
 
 Every loss is made first and called later: ``loss = cross_entropy(ignore_index=11)``, then ``loss(logits, target)`` with
 ``logits`` float [N, K, H, W] and ``target`` integer [N, H, W].

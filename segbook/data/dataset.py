@@ -1,4 +1,4 @@
-"""The one face of every data set of the course."""
+"""The one interface of every data set of the course."""
 
 import operator
 from collections.abc import Iterable
