@@ -3,7 +3,7 @@
 #   PYTHON=python3.12    the interpreter that .venv is built with (3.11 to 3.13)
 #   PROFILE=full         quick (default, processor) or full (GPU)
 #   DATASET=camvid       another data set than the one built in
-#   JOBS=2               chapters to run at the same time
+#   JOBS=2               chapters to run at the same time (default: by cores and memory)
 #   WORKERS=2            processes that run the tests
 #   NB=06                the notebook of `make notebook`
 #   TOPICS=crf           benchmarks to run instead of all

@@ -85,7 +85,9 @@ def build_parser() -> argparse.ArgumentParser:
         "chapters", nargs="*", metavar="CHAPTER", help="numbers or names, such as 6 or 06_fcn (default: all)"
     )
     _add_run_options(sub)
-    sub.add_argument("-j", "--jobs", type=_positive, default=1, help="chapters to run at the same time (default: 1)")
+    sub.add_argument(
+        "-j", "--jobs", type=_positive, help="chapters to run at the same time (default: by cores and memory)"
+    )
     sub.add_argument("--out", type=Path, help="folder for the results (default: runs/PROFILE-DATASET)")
 
     sub = command("train", train, "train a network and score it")

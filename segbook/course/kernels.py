@@ -29,6 +29,12 @@ class CourseKernelManager(AsyncKernelManager):
         return "auto"  # without it every kernel start prints a warning about plain TCP
 
 
+def thread_variables(threads: int | str) -> dict[str, str]:
+    """The environment variables that give PyTorch and NumPy ``threads`` threads."""
+    names = ("SEGBOOK_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return {**dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE"}
+
+
 def pinned_environment(scratch: str | os.PathLike) -> dict[str, str | None]:
     """Return the environment variables under which stored outputs are made and compared; None means "unset".
 
@@ -45,7 +51,6 @@ def pinned_environment(scratch: str | os.PathLike) -> dict[str, str | None]:
     return {
         "SEGBOOK_PROFILE": "quick",
         "SEGBOOK_DEVICE": "cpu",
-        "SEGBOOK_THREADS": threads,
         "SEGBOOK_PROGRESS": "0",
         "SEGBOOK_STRICT": "1",
         "SEGBOOK_CLAIMS": None,
@@ -54,10 +59,7 @@ def pinned_environment(scratch: str | os.PathLike) -> dict[str, str | None]:
         "SEGBOOK_RUNS": str(scratch / "runs"),
         "TORCH_HOME": str(scratch / "torch"),  # no pretrained weights, as on a machine that has never loaded any
         "CUDA_VISIBLE_DEVICES": "",
-        "OMP_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "OMP_WAIT_POLICY": "PASSIVE",
+        **thread_variables(threads),
         "PYTHONHASHSEED": "0",
         "IPYTHONDIR": str(scratch / "ipython"),  # no start-up files or profiles of the user
     }

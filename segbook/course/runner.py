@@ -25,10 +25,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from segbook._bars import progress
+from segbook.course.kernels import thread_variables
 from segbook.data.files import write_text
+from segbook.devices import default_device
 
 #: Seconds a chapter gets to stop its kernel after Ctrl-C before it is killed.
 PATIENCE = 10
+#: Memory that is set aside for one chapter, in bytes: the largest take about two gigabytes.
+MEMORY = 2.5e9
 #: Folder of MathJax beside the pages, and the one font that it brings.
 MATHJAX = "mathjax"
 MATHJAX_FONTS = """<script type="text/x-mathjax-config">
@@ -166,14 +170,17 @@ def lay_mathjax(out: Path) -> None:
 def thumbnail(notebook, width: int = 480) -> str:
     """The notebook's most colourful figure, scaled to ``width`` pixels, as a base64 PNG; "" without any figure."""
     import numpy as np
-    from figure_regression import decode, images
     from PIL import Image
+
+    def decode(encoded: str):
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB"))
 
     def colorfulness(image) -> float:
         small = np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.BOX), dtype=np.float64)
         return float((small.max(axis=2) - small.min(axis=2)).mean())
 
-    found = [decode(png) for cell in notebook.cells for png in images(cell.get("outputs", []))]
+    outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    found = [decode(data["image/png"]) for data in outputs if "image/png" in data]
     if not found:
         return ""
     best = Image.fromarray(max(found, key=colorfulness))
@@ -203,6 +210,23 @@ def _child() -> int:
 # --- in the command's process -----------------------------------------------------------------------------------------
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def affordable_jobs() -> int:
+    """How many chapters can run at a time: one for each core, as far as the free memory goes, at least one.
+
+    On a GPU it is one: several would have to share its memory.
+    """
+    import psutil
+
+    if default_device().type != "cpu":
+        return 1
+    return max(1, min(cores(), int(psutil.virtual_memory().available // MEMORY)))
+
+
 def run(
     chapters: Sequence,
     out: str | os.PathLike,
@@ -210,9 +234,12 @@ def run(
     profile: str | None = None,
     dataset: str | None = None,
     seed: int | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
 ) -> list[Record]:
     """Run chapters, at most ``jobs`` at a time, and return their records in the order in which they ended.
+
+    Without ``jobs`` it is as many as :func:`affordable_jobs` says. On a processor each chapter has one thread, so that it
+    computes what the stored outputs were made with; ``SEGBOOK_THREADS`` in the environment asks for another number.
 
     ``chapters`` have ``path``, ``file`` and ``title``. ``profile``, ``dataset`` and ``seed`` take the place of what the
     notebooks say. A chapter that fails is reported with its cell and its error, and the others go on. On Ctrl-C
@@ -220,6 +247,8 @@ def run(
     """
     import nbformat
 
+    if jobs is None:
+        jobs = affordable_jobs()
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     out = Path(out)
@@ -232,8 +261,8 @@ def run(
         environment["SEGBOOK_PROFILE"] = profile
     if dataset:
         environment["SEGBOOK_DATASET"] = dataset
-    environment.setdefault("SEGBOOK_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    threads = 1 if default_device().type == "cpu" else max(1, cores() // jobs)
+    environment = {**thread_variables(os.environ.get("SEGBOOK_THREADS") or threads), **environment}
 
     cells = {c.file: sum(x.cell_type == "code" for x in nbformat.read(c.path, as_version=4).cells) for c in chapters}
     waiting, running, records = list(chapters), {}, []

@@ -45,6 +45,7 @@ def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
         (folder / file).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / file, folder / file)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))  # the copied files import from there
     command = [sys.executable, "-m", "pytest", "--nbval", "--color=no", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True, timeout=300)
 

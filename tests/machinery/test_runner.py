@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -108,6 +109,40 @@ def test_index_keeps_chapters_of_earlier_runs(tmp_path):
 def test_jobs_below_one_are_refused(tmp_path):
     with pytest.raises(ValueError, match="jobs must be at least 1"):
         runner.run([], tmp_path, jobs=0)
+
+
+@pytest.mark.parametrize(
+    "cores, gigabytes, jobs",
+    [(1, 64, 1), (4, 64, 4), (8, 8, 3), (2, 1, 1)],
+    ids=["one core", "cores", "memory", "little"],
+)
+def test_as_many_chapters_run_as_there_are_cores_and_memory(cores, gigabytes, jobs, monkeypatch):
+    monkeypatch.setattr(runner, "cores", lambda: cores)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=gigabytes * 1e9))
+    assert runner.affordable_jobs() == jobs
+
+
+NAMES = ("SEGBOOK_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@pytest.mark.parametrize("asked, seen", [(None, "1"), ("2", "2")])
+def test_a_chapter_has_one_thread_unless_another_number_is_asked_for(asked, seen, tmp_path, monkeypatch):
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    if asked:
+        monkeypatch.setenv("SEGBOOK_THREADS", asked)
+    monkeypatch.setattr(runner, "affordable_jobs", lambda: 1)
+    printed = f"import os\nprint(*[os.environ.get(name) for name in {NAMES}])"
+    (record,) = runner.run([chapter(tmp_path, "01_threads", PARAMETERS, printed)], tmp_path / "out")
+    assert record.status == "passed"
+    copy = nbformat.read(tmp_path / "out" / "01_threads.ipynb", as_version=4)
+    assert copy.cells[-1].outputs[0].text.split() == [seen] * 4
+
+
+def test_chapters_do_not_share_a_gpu(monkeypatch):
+    monkeypatch.setattr(runner, "cores", lambda: 8)
+    monkeypatch.setattr(runner, "default_device", lambda: SimpleNamespace(type="cuda"))
+    assert runner.affordable_jobs() == 1
 
 
 def test_interrupt_stops_the_kernel_and_leaves_nothing_half_written(tmp_path):
