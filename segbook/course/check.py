@@ -11,6 +11,7 @@ The answer is a value or a function. A check sees a copy of the answer, runs wit
 learner's random numbers as they were.
 """
 
+import ast
 import contextlib
 import copy
 import functools
@@ -21,7 +22,9 @@ import pkgutil
 import random
 import re
 import sysconfig
+import textwrap
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +34,14 @@ __all__ = [
 ]  # fmt: skip
 
 _MISSING = "Nothing here yet: put your answer where the three dots are, run that cell, then run this one again."
+_NO_RETURN = "Your function ran and returned None. Is a `return` missing in front of its result?"
+#: What a slip of the pen raises: it costs no try.
+_TYPOS = (NameError, AttributeError, ImportError, SyntaxError)
+#: Arrays of at most so many elements are printed with a failed check; larger ones wait in ``sb.check.last``.
+_SMALL = 40
+
+#: The last call of a learner's function by a check: ``sb.check.last.arguments``, ``.result``, ``.call()`` to run it again.
+last: "Case | None" = None
 
 
 class Incorrect(AssertionError):
@@ -44,6 +55,32 @@ class Incorrect(AssertionError):
 
 class _Missing(Incorrect):
     """An answer that was not given. It costs no try and shows no hint."""
+
+
+class _NoReturn(_Missing):
+    """A function that ran to its end without handing its result back."""
+
+
+@dataclass
+class Case:
+    """What a check called the learner's function with, and what came back; for looking at after a failed check."""
+
+    function: Callable
+    arguments: tuple
+    keywords: dict
+    result: object = None
+
+    def call(self):
+        """Call the function once more with the same arguments, as often as you like."""
+        return self.function(*copy.deepcopy(self.arguments), **copy.deepcopy(self.keywords))
+
+    def describe(self) -> str:
+        """The arguments, where they are small enough to read: one line each."""
+        given = [(f"argument {i}", value) for i, value in enumerate(self.arguments, 1)] + list(self.keywords.items())
+        small = [value for _, value in given if not _is_array(value) or np.size(_array(value)) <= _SMALL]
+        if len(small) < len(given) or not given:
+            return ""
+        return "\n".join(f"    {name} = {_written(value)}" for name, value in given)
 
 
 class Exercise:
@@ -63,7 +100,9 @@ class Exercise:
 
     def __call__(self, answer=None) -> None:
         """Print one line when ``answer`` is right, raise ``Incorrect`` when it is not."""
-        problem = cause = None
+        global last
+        problem = cause = last = None
+        stumbled = False  # the learner's code raised: a typo costs no try
         try:
             if _unanswered(answer):
                 raise _Missing(_MISSING)
@@ -76,18 +115,22 @@ class Exercise:
             cause = error
         except Exception as error:
             problem = Incorrect(_where(error) or f"the check cannot work with this answer: {_name(error)}")
-            cause = error
+            cause, stumbled = error, isinstance(error, _TYPOS) and _where(error) is not None
         if problem is None:
             self.tries = 0
             print(f"✓ {self.chapter}, {self.name}: correct.")
             return
         # Raised out here, so that the notebook does not tell the story of two exceptions.
-        raise Incorrect(self._message(problem)) from cause
+        raise Incorrect(self._message(problem, stumbled)) from cause
 
-    def _message(self, problem: Incorrect) -> str:
+    def _message(self, problem: Incorrect, stumbled: bool) -> str:
         lines = [f"{self.chapter}, {self.name} ({self.title}): not yet.", f"  {problem}"]
         if not isinstance(problem, _Missing):
-            self.tries += 1
+            if last is not None:
+                called = last.describe()
+                lines += ["  Your function was called with", called] if called else []
+                lines.append("  `case = sb.check.last` holds this call: case.arguments, case.result, case.call().")
+            self.tries += not stumbled
             shown = self.hints[: self.tries]
             lines += [f"  Hint {i} of {len(self.hints)}: {hint}" for i, hint in enumerate(shown, start=1)]
             if self.tries > len(self.hints):
@@ -171,13 +214,38 @@ def _compare(actual, expected, what, rtol, atol) -> None:
         right = np.isclose(got.astype(np.float64), expected.astype(np.float64), rtol=rtol, atol=atol, equal_nan=True)
     if right.all():
         return
+    slip = _slip(got, expected, rtol, atol)
     if expected.size <= 12:
-        raise Incorrect(f"{what}: expected {_value(expected)}, got {_value(got)}.")
+        raise Incorrect(f"{what}: expected {_value(expected)}, got {_value(got)}.{slip}")
     place = tuple(int(i) for i in np.argwhere(~right)[0])
     raise Incorrect(
         f"{what}: {int((~right).sum()):,} of {right.size:,} values are wrong; the first at {list(place)}: "
-        f"expected {_value(expected[place])}, got {_value(got[place])}."
+        f"expected {_value(expected[place])}, got {_value(got[place])}.{slip}"
     )
+
+
+def _slip(got: np.ndarray, expected: np.ndarray, rtol: float, atol: float) -> str:
+    """The word for a classical slip, where ``got`` is ``expected`` but for one; "" otherwise."""
+    if expected.dtype.kind not in "biuf" or got.dtype.kind not in "biuf" or not expected.size:
+        return ""
+    got, expected = got.astype(np.float64), expected.astype(np.float64)
+
+    def same(candidate) -> bool:
+        return candidate.shape == got.shape and np.allclose(candidate, got, rtol or 1e-6, atol, equal_nan=True)
+
+    turned = expected.ndim == 2 and expected.shape[0] == expected.shape[1] and same(expected.T)
+    with np.errstate(all="ignore"):
+        slips = (
+            (turned, "Rows and columns are swapped."),
+            (same(expected + 1), "Every value is one too large: off by one?"),
+            (same(expected - 1), "Every value is one too small: off by one?"),
+            (same(-expected), "Every value has the wrong sign."),
+            (same(100 * expected), "These are percent; a share from 0 to 1 is wanted."),
+            (same(expected / 100), "This is a share from 0 to 1; percent are wanted."),
+            (expected.ndim > 0 and same(expected[::-1]), "The order is reversed."),
+            (same(1 / expected), "This is one over the right answer: numerator and denominator are swapped."),
+        )
+    return next((f" {word}" for found, word in slips if found), "")
 
 
 # ------------------------------------------------------------------------------------------------------ inside
@@ -204,6 +272,13 @@ def _value(value: np.ndarray) -> str:
         item = value.item()
         return f"{item:.6g}" if isinstance(item, float) else repr(item)
     return np.array2string(value, separator=", ", precision=4, suppress_small=True).replace("\n", "\n  ")
+
+
+def _written(value) -> str:
+    """A small argument as one could type it: nested lists for arrays, else what Python prints."""
+    if _is_array(value):
+        return f"{'tensor' if hasattr(value, 'detach') else 'array'}({_array(value).tolist()})"
+    return _describe(value)
 
 
 def _shape(shape) -> str:
@@ -238,20 +313,42 @@ def _guarded(answer):
 
         @functools.wraps(answer)
         def watched(*args, **kwargs):
+            global last
+            last = Case(answer, tuple(map(_copied, args)), {name: _copied(value) for name, value in kwargs.items()})
             try:
                 result = answer(*args, **kwargs)
             except NotImplementedError as error:
                 raise _Missing(_MISSING) from error
+            if result is None and not _has_dots(answer):
+                raise _NoReturn(_NO_RETURN)
             _require(result)
+            last.result = result
             return result
 
         return watched
     if inspect.isclass(answer):
         return answer
+    return _copied(answer)
+
+
+def _copied(value):
     try:
-        return copy.deepcopy(answer)
+        return copy.deepcopy(value)
     except Exception:  # a tensor inside a graph, an open file, a generator: what cannot be copied is used as it is
-        return answer.detach().clone() if hasattr(answer, "detach") else answer
+        return value.detach().clone() if hasattr(value, "detach") else value
+
+
+def _has_dots(function) -> bool:
+    """Whether the three dots that stand for an answer are still in the function's source, as far as it can be read."""
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        return True
+    return any(
+        node.value is Ellipsis
+        for node in ast.walk(ast.parse(textwrap.dedent(source)))
+        if isinstance(node, ast.Constant)
+    )
 
 
 @contextlib.contextmanager

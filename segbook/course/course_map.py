@@ -11,7 +11,10 @@ def markdown(folder: str = "") -> str:
     and to work through.
     """
     stored = times.load()
-    lines = ["| chapter | question | min to run | min to work | paper | notes | 中文 |", "|---|---|--:|--:|---|---|---|"]
+    lines = [
+        "| chapter | question | min to run | min to work | paper | notes | 中文 |",
+        "|---|---|--:|--:|---|---|---|",
+    ]
     for chapter in CHAPTERS:
         title = f"{chapter.number:02d} · {chapter.title}"
         if chapter.path.exists():

@@ -245,3 +245,52 @@ def test_a_wrong_name_lists_what_there_is():
         assert dir(chapter) and all(callable(getattr(chapter, exercise)) for exercise in dir(chapter))
         with pytest.raises(AttributeError, match=dir(chapter)[0]):
             _ = chapter.no_such_exercise
+
+
+def without_return(x):
+    x = x + 1
+
+
+def test_a_forgotten_return_is_named_and_costs_no_hint():
+    ratio = make(lambda answer: expect_equal(answer(1), 2))
+    assert "Is a `return` missing" in failure(ratio, without_return) and ratio.tries == 0
+    assert "three dots" in failure(ratio, empty_function) and "three dots" in failure(ratio, ellipsis_function)
+
+
+def test_a_typo_costs_no_hint_and_a_wrong_shape_does():
+    ratio = make(lambda answer: answer(torch.zeros(2)))
+    assert "NameError" in failure(ratio, lambda x: no_such_name) and ratio.tries == 0  # noqa: F821
+    assert "Hint 1" in failure(ratio, lambda x: x.view(3)) and ratio.tries == 1
+
+
+def test_the_failed_call_is_shown_and_kept():
+    ratio = make(lambda answer: expect_equal(answer([[1, 0], [2, 2]], scale=2), 5))
+    message = failure(ratio, lambda maps, scale: scale)
+    assert "argument 1 = [[1, 0], [2, 2]]" in message and "scale = 2" in message
+    case = check.last
+    assert case.arguments == ([[1, 0], [2, 2]],) and case.result == case.call() == 2
+    large = make(lambda answer: expect_equal(answer(torch.zeros(99)), 5))
+    message = failure(large, lambda x: 1)
+    assert "argument 1" not in message and "sb.check.last" in message and check.last.arguments[0].shape == (99,)
+
+
+def test_a_value_that_was_handed_in_has_no_call():
+    failure(make(lambda answer: expect_equal(answer, 3)), 4)
+    assert check.last is None
+
+
+@pytest.mark.parametrize(
+    "got, word",
+    [
+        ([[1, 3], [2, 4]], "Rows and columns are swapped"),
+        ([[2, 3], [4, 5]], "one too large"),
+        ([[0, 1], [2, 3]], "one too small"),
+        ([[-1, -2], [-3, -4]], "wrong sign"),
+        ([[100, 200], [300, 400]], "percent"),
+        ([[3, 4], [1, 2]], "order is reversed"),
+        ([[1, 1 / 2], [1 / 3, 1 / 4]], "numerator and denominator"),
+    ],
+)
+def test_classical_slips_get_their_word(got, word):
+    assert word in told(expect_close, got, [[1.0, 2.0], [3.0, 4.0]])
+    assert word not in told(expect_close, [[1, 2], [3, 9]], [[1.0, 2.0], [3.0, 4.0]])
