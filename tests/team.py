@@ -1,4 +1,4 @@
-"""What each process of tests/test_distributed.py runs: train a small net and write down what came out."""
+"""What each process of tests/unit/test_distributed.py runs: train a small net and write down what came out."""
 
 import json
 import sys

@@ -20,7 +20,12 @@ import nbformat
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 #: Pages beside the chapters, in the order of the menu; a page that does not exist is left out.
-PAGES = ("GLOSSARY.md", "NOTES.md", "PROJECT.md", "BENCHMARKS.md", "INSTRUCTORS.md", "CONTRIBUTING.md", "CHANGELOG.md")
+PAGES = (
+    *("docs/GLOSSARY.md", "docs/NOTES.md", "docs/PROJECT.md", "docs/BENCHMARKS.md", "docs/INSTRUCTORS.md"),
+    *("docs/LEDGER.md", "docs/FULL_TRAINING.md", "docs/ENVIRONMENT.md"),
+    *("CONTRIBUTING.md", "CHANGELOG.md"),
+)
+NAMES = tuple(Path(page).name for page in PAGES)
 LIVE_NOTE = "*On this page the figure stands still. Open the notebook in JupyterLab to move its controls.*"
 
 CONF = """
@@ -79,6 +84,8 @@ def page(path: Path):
     cells = []
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("](../docs/", "](../")
         cell.metadata["tags"] = ["hide-input"] if {"solution", "solution-only"} & set(tags) else []
         cells.append(cell)
         if cell.cell_type == "code" and re.search(r"\bsb\.LiveFigure\(", cell.source):
@@ -88,13 +95,14 @@ def page(path: Path):
 
 
 def readme(text: str) -> str:
-    """README as the first page: links to notebooks and files lead to their pages, the rest of the files stays behind."""
+    """README, or a page, as the site has it: pages side by side, chapters below them, other files only named."""
+    text = re.sub(r"\]\((?:docs/|\.\./)+", "](", text)
     text = text.replace("](notebooks/", "](chapters/").replace("](data/sample/readme.png", "](_static/readme.png")
     # Sphinx compares anchors as they are, not as addresses write them.
     text = re.sub(r"\]\((chapters/[^)\s]*%[^)\s]*)\)", lambda link: f"](<{unquote(link[1])}>)", text)
     # A link to a file that is no page of the site is only a name.
     return re.sub(
-        r"\[([^\]]+)\]\((?!<?chapters/|https?:|#|_static/|(?:" + "|".join(PAGES) + r")\b)[^)]+\)", r"\1", text
+        r"\[([^\]]+)\]\((?!<?chapters/|https?:|#|_static/|(?:" + "|".join(NAMES) + r")\b)[^)]+\)", r"\1", text
     )
 
 
@@ -112,10 +120,10 @@ def write_source(folder: Path) -> None:
     (folder / "conf.py").write_text(CONF, encoding="utf-8")
     for path in chapters():
         nbformat.write(page(path), target / path.name)
-    pages = [name for name in PAGES if (ROOT / name).exists()]
-    for name in pages:
-        text = (ROOT / name).read_text(encoding="utf-8")
-        (folder / name).write_text(readme(text), encoding="utf-8")
+    pages = [page for page in PAGES if (ROOT / page).exists()]
+    for page_file in pages:
+        text = (ROOT / page_file).read_text(encoding="utf-8")
+        (folder / Path(page_file).name).write_text(readme(text), encoding="utf-8")
     entries = "\n".join(f"chapters/{path.stem}" for path in chapters())
     more = "\n".join(Path(name).stem for name in pages)
     menu = f"\n\n```{{toctree}}\n:hidden:\n:caption: Chapters\n\n{entries}\n```\n"

@@ -232,9 +232,9 @@ def problems(path: Path) -> list[str]:
     found = list(dict.fromkeys(found + marker_problems(notebook)))
     found += _exercises(code)
     if notebook.metadata.get("widgets"):
-        found.append("stores widget state: run `python tools/notebooks.py normalize`")
+        found.append("stores widget state: run `python tools/notebooks.py normalise`")
     if not found and nbformat.writes(normalize(notebook)).rstrip("\n") + "\n" != path.read_text(encoding="utf-8"):
-        found.append("is not in normal form: run `python tools/notebooks.py normalize`")
+        found.append("is not in normal form: run `python tools/notebooks.py normalise`")
     return found
 
 
@@ -327,7 +327,7 @@ def _output(output: NotebookNode) -> list[str]:
         found.append(f"stores text on stderr: {output.text.strip().splitlines()[0][:100]!r}")
     data = output.get("data", {})
     if any(kind in data for kind in WIDGET_TYPES):
-        found.append("stores a widget view: run `python tools/notebooks.py normalize`")
+        found.append("stores a widget view: run `python tools/notebooks.py normalise`")
     texts += [data[kind] for kind in ("text/plain", "text/html", "text/markdown") if kind in data]
     if "image/png" in data:
         try:

@@ -1,4 +1,4 @@
-"""Make the pages that are made from other files: GLOSSARY.md, NOTES.md, BENCHMARKS.md, the tables of INSTRUCTORS.md.
+"""Make the pages of docs/ that are made from other files: GLOSSARY, NOTES, BENCHMARKS, the table of INSTRUCTORS.
 
     python tools/pages.py                 write all pages again
     python tools/pages.py times RUNS      store the measured times of the executed copies in RUNS, then write the pages
@@ -20,6 +20,7 @@ from segbook.course.chapters import written
 from segbook.data.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
 BEGIN, END = "<!-- times: made by tools/pages.py -->", "<!-- end of times -->"
 
 GLOSSARY = """# Glossary
@@ -143,13 +144,13 @@ def with_times(text: str) -> str:
 def pages() -> dict[Path, str]:
     """Every page that is made, with its text as it should be now."""
     made = {
-        ROOT / "GLOSSARY.md": GLOSSARY.format(table=glossary.markdown()),
-        ROOT / "NOTES.md": NOTES.format(table=notes_map.markdown()),
+        DOCS / "GLOSSARY.md": GLOSSARY.format(table=glossary.markdown("../notebooks/")),
+        DOCS / "NOTES.md": NOTES.format(table=notes_map.markdown("../notebooks/")),
     }
     measured = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob("results/bench-*.json"))]
     if measured:
-        made[ROOT / "BENCHMARKS.md"] = BENCHMARKS.format(machines="\n".join(map(bench_tables, measured)))
-    instructors = ROOT / "INSTRUCTORS.md"
+        made[DOCS / "BENCHMARKS.md"] = BENCHMARKS.format(machines="\n".join(map(bench_tables, measured)))
+    instructors = DOCS / "INSTRUCTORS.md"
     if instructors.exists():
         made[instructors] = with_times(instructors.read_text(encoding="utf-8"))
     return made

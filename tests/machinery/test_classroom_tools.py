@@ -130,6 +130,8 @@ def test_links_of_the_readme_fit_the_site():
     assert make_site.readme(text) == (
         "[a](chapters/05_metrics.ipynb) b [c](https://x.org) ![d](_static/readme.png) [e](#top)"
     )
+    pages = "[a](docs/NOTES.md) [b](../notebooks/05_metrics.ipynb) [c](../CONTRIBUTING.md) [d](../LICENSE)"
+    assert make_site.readme(pages) == "[a](NOTES.md) [b](chapters/05_metrics.ipynb) [c](CONTRIBUTING.md) d"
     assert make_site.readme("[a](notebooks/x.ipynb#Why%3F)") == "[a](<chapters/x.ipynb#Why?>)"
 
 

@@ -1,4 +1,4 @@
-"""The public contracts as a type checker sees them. Never run: ``tests/test_types.py`` gives it to mypy.
+"""The public contracts as a type checker sees them. Never run: ``tests/machinery/test_types.py`` gives it to mypy.
 
 Each line uses a public name as the notebooks do and says what comes out.
 """
