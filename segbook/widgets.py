@@ -56,7 +56,9 @@ class LiveFigure(ipywidgets.VBox):
             [self._with_play(name, play, interval) for name in self._controls],
             layout=ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 1.5em"),
         )
-        super().__init__([row, self._message, self._image, self._spoken])
+        # Hidden overflow: the unseen text below the image would bring a scroll bar that catches the mouse wheel.
+        layout = ipywidgets.Layout(overflow="hidden", width="100%")
+        super().__init__([row, self._message, self._image, self._spoken], layout=layout)
         for control in self._controls.values():
             control.observe(self._on_change, names="value")
 
@@ -137,6 +139,8 @@ def _control(name: str, given) -> ipywidgets.Widget:
         if not given.description:
             given.description = label
         given.style.description_width = "initial"
+        if given.layout.width is None and isinstance(given, ipywidgets.IntSlider | ipywidgets.FloatSlider):
+            given.layout.width = _CONTROL_WIDTH  # all sliders of a figure are of one width
         return given
     if isinstance(given, bool):
         return ipywidgets.Checkbox(value=given, indent=False, **{**common, "layout": ipywidgets.Layout(width="auto")})

@@ -17,6 +17,10 @@ from urllib.parse import unquote
 
 import nbformat
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # segbook itself is not installed here
+
+from segbook.course import alt_texts  # noqa: E402
+
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 #: Pages beside the chapters, in the order of the menu; a page that does not exist is left out.
@@ -149,6 +153,10 @@ def build(out: Path) -> list[str]:
             app.build(force_all=True)
         if app.statuscode:
             raise SiteError(warnings.read_text(encoding="utf-8"))
+        for path in chapters():
+            built = html / "chapters" / f"{path.stem}.html"
+            words = alt_texts.of_notebook(nbformat.read(path, as_version=4))
+            built.write_text(alt_texts.in_site_page(built.read_text(encoding="utf-8"), words), encoding="utf-8")
         if out.exists():
             shutil.rmtree(out)
         html.rename(out)

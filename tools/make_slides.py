@@ -22,6 +22,10 @@ import nbformat
 from nbconvert import SlidesExporter
 from nbconvert.preprocessors import TagRemovePreprocessor
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # segbook itself is not installed here
+
+from segbook.course import alt_texts  # noqa: E402
+
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 PACKAGES = {"reveal": "reveal.js@4.6.1", "require": "requirejs@2.3.8"}
@@ -117,7 +121,8 @@ def slides(path: Path, urls: dict[str, str]) -> str:
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
     remover = TagRemovePreprocessor(enabled=True, remove_input_tags={"remove-input"})
     exporter.register_preprocessor(remover, enabled=True)
-    body, _ = exporter.from_notebook_node(prepare(nbformat.read(path, as_version=4)))
+    notebook = prepare(nbformat.read(path, as_version=4))
+    body = alt_texts.in_page(exporter.from_notebook_node(notebook)[0], notebook)
     # jQuery and mermaid are loaded from the web and used by nothing here.
     body = re.sub(r'<script src="[^"]*jquery[^"]*"></script>', "", body)
     body = re.sub(

@@ -149,9 +149,11 @@ def page(notebook, stem: str) -> str:
     """
     from nbconvert import HTMLExporter
 
+    from segbook.course import alt_texts
+
     exporter = HTMLExporter(mathjax_url=f"{MATHJAX}/MathJax.js?config=TeX-AMS-MML_HTMLorMML-full,Safe")
     body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": stem}})
-    body = body.replace("<head>", f"<head>{MATHJAX_FONTS}", 1)
+    body = alt_texts.in_page(body.replace("<head>", f"<head>{MATHJAX_FONTS}", 1), notebook)
     return re.sub(r'href="(\d\d_\w+)\.ipynb', r'href="\1.html', body)
 
 

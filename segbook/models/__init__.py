@@ -1,4 +1,4 @@
-"""One file a paper, one interface for all: ``build(name, num_classes)`` gives logits [N, K, H, W] for images [N, C, H, W]."""
+"""One file a paper, one interface for all: ``build(name, num_classes)`` maps images [N, C, H, W] to logits [N, K, H, W]."""
 
 import inspect
 from importlib import import_module

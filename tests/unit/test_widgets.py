@@ -34,7 +34,7 @@ def test_moving_a_control_redraws():
     live = sb.LiveFigure(watched, alt="Bars", rate=(1, 9), color=["red", "blue"])
     before = live.png
     live.controls["rate"].value = 4
-    live.controls["colour"].value = "blue"
+    live.controls["color"].value = "blue"
     assert seen == [
         {"rate": 1, "colour": "red"},
         {"rate": 4, "colour": "red"},
