@@ -120,6 +120,7 @@ QUICK = Profile(
         "street": {"train": 200, "val": 50, "test": 100},
         "camvid": {"train": 367, "val": 101, "test": 233},
         "cells": {"train": 60, "val": 20, "test": 20},
+        "folder": {},  # your own images: all of them
         "*": {"train": 200, "val": 50, "test": 100},
     },
     width={

@@ -5,11 +5,13 @@ import os
 import re
 import secrets
 import sys
+import unicodedata
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 #: A format that changes pixel values when it compresses cannot hold labels.
@@ -86,7 +88,7 @@ def write_text(path: Path, text: str) -> None:
 
 def natural_order(name: str) -> list:
     """Sorting key that puts ``slice 9`` before ``slice 10``."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", name)]
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", name))]
 
 
 def files_by_stem(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str, Path]:
@@ -101,9 +103,16 @@ def files_by_stem(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> d
     return found
 
 
+def printable(text: str) -> str:
+    """A file's name as it may be shown: line ends, terminal codes and the like become ``\\n``, ``\\x1b`` and the like."""
+    return "".join(
+        repr(char)[1:-1] if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char for char in text
+    )
+
+
 def first_few(names, limit: int = 5) -> str:
     """The first few names, and how many more there are."""
-    names = list(names)
+    names = list(map(printable, names))
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
@@ -133,37 +142,164 @@ def pair_files(
     return [(stem, images[stem], every_label[stem]) for stem in images]
 
 
-def read_image(path: Path, upright: bool = False) -> np.ndarray:
-    """Read an image as uint8 [H, W, 3]; grey becomes three equal channels.
-
-    ``upright`` obeys the camera's rotation flag, as viewers and annotation tools do.
-    """
+@contextlib.contextmanager
+def opened(path: Path, what: str):
+    """Pillow's image of a file that is to hold an image or a label map; ``BadData`` names the file and what is wrong."""
     try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise BadData(f"{path}: pixels of mode {image.mode}; save the image with 8 bits a channel")
-            if upright:
-                image = ImageOps.exif_transpose(image)
-            return np.asarray(image.convert("RGB"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                yield image
     except BadData:
         raise
+    except Image.DecompressionBombError as error:
+        limit = 2 * Image.MAX_IMAGE_PIXELS // 10**6
+        raise BadData(
+            f"{path}: has more than {limit} million pixels; cut it into tiles, and its labels with it"
+        ) from error
     except _UNREADABLE as error:
-        raise BadData(f"{path}: cannot be read as an image ({error})") from error
+        bands = _tiff_bands(path)
+        reason = f"a TIFF with {bands}; save three bands of 8 or 16 bits" if bands else error
+        raise BadData(f"{path}: cannot be read as {what} ({reason})") from error
+
+
+def _tiff_bands(path: Path) -> str:
+    """How many bands of how many bits a TIFF says it has, in words; empty for any other file."""
+    with contextlib.suppress(*_UNREADABLE, KeyError, TypeError, IndexError):
+        with open(path, "rb") as file:
+            tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
+            file.seek(tags.next)
+            tags.load(file)
+        if tags.get(_BANDS, 1) > 4 or max(tags.get(_BITS, (8,))) > 16:
+            return f"{tags.get(_BANDS, 1)} bands of {max(tags.get(_BITS, (8,)))} bits"
+    return ""
+
+
+_BITS, _BANDS, _PAGE_KIND, _ROTATION = 258, 277, 254, 0x0112  # TIFF tags, the last one EXIF's as well
+_THUMBNAIL_OR_MASK = 5
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What the head of an image file says: bits a channel, bands, the numbers of its pages, and its rotation flag."""
+
+    bits: int
+    bands: int
+    pages: tuple[int, ...]
+    rotation: int
+
+
+def image_facts(path: Path) -> ImageFacts:
+    """Look at the head of an image file, without reading its pixels. Raises ``BadData``."""
+    with opened(path, "an image") as image:
+        pages, rotation = [0], image.getexif().get(_ROTATION, 1)
+        bits, bands = _bits(image), len(image.getbands())
+        if image.format == "TIFF":
+            bands = image.tag_v2.get(_BANDS, bands)
+            for page in range(1, image.n_frames):
+                image.seek(page)
+                # Smaller copies of the image and masks, as GeoTIFFs have them, are no pages.
+                if not image.tag_v2.get(_PAGE_KIND, 0) & _THUMBNAIL_OR_MASK:
+                    pages.append(page)
+        elif getattr(image, "n_frames", 1) > 1:
+            raise BadData(f"{path}: holds {image.n_frames} moving images; save one of them")
+    return ImageFacts(bits, bands, tuple(pages), rotation)
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits a channel in the file, which may be more than Pillow keeps of them."""
+    if image.mode.startswith("I;16"):
+        return 16
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(_BITS, (8,)))
+    if image.mode in ("I", "F"):
+        return 32 if image.format != "PNG" else 16
+    parts = [part for tile in image.tile for part in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]
+    deep = any(";16" in part if isinstance(part, str) else image.format == "PPM" and part > 255 for part in parts)
+    return 16 if deep else 8
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """How images of more than 8 bits become 8 bits: ``low`` and below is 0, ``high`` and above is 255."""
+
+    low: float
+    high: float
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """uint8 of the same shape."""
+        scaled = (np.nan_to_num(pixels.astype(np.float32)) - self.low) * (255 / max(self.high - self.low, 1e-9))
+        return scaled.clip(0, 255).round().astype(np.uint8)
+
+    def __str__(self) -> str:
+        return f"{self.low:g} … {self.high:g} becomes 0 … 255"
+
+
+def read_image(path: Path, upright: bool = False, page: int = 0, stretch: Stretch | None = None) -> np.ndarray:
+    """Read an image as uint8 [H, W, 3]; grey becomes three equal channels.
+
+    ``upright`` obeys the camera's rotation flag, as viewers and annotation tools do. ``page`` counts the images of a TIFF
+    stack from 0. An image of more than 8 bits a channel is refused unless ``stretch`` says how it becomes 8 bits.
+    """
+    with opened(path, "an image") as image:
+        if page:
+            image.seek(page)
+        if (bits := _bits(image)) > 8:
+            if stretch is None:
+                raise BadData(
+                    f"{path}: {bits} bits a channel (mode {image.mode}); save the image with 8 bits a channel"
+                )
+            rotation = image.getexif().get(_ROTATION, 1)
+            image = Image.fromarray(stretch(deep_pixels(path, image)))
+            image.getexif()[_ROTATION] = rotation
+        if upright:
+            image = ImageOps.exif_transpose(image)
+        return np.asarray(image.convert("RGB"))
+
+
+def deep_pixels(path: Path, image: Image.Image) -> np.ndarray:
+    """The full depth of an opened image of more than 8 bits a channel: [H, W] or [H, W, 3], of any number type."""
+    if image.mode.startswith(("I", "F")):
+        return np.asarray(image)
+    # Pillow keeps one byte of each channel and lets the raw mode say which: read both, with the byte order that the file
+    # has and with the other one.
+    low, ordered = Image.open(path), next((tile[3] for tile in image.tile), "")
+    raw = ordered[0] if isinstance(ordered, tuple) else ordered
+    other = {";16L": ";16B", ";16N": ";16B", ";16B": ";16L"}.get(raw[-4:])
+    if other is None or image.mode not in ("RGB", "RGBA"):
+        raise BadData(
+            f"{path}: {_bits(image)} bits a channel in a form that is not read; save it with 8 bits a channel"
+        )
+    low.seek(image.tell())
+    swapped = raw[:-4] + other
+    low.tile = [
+        tile._replace(args=(swapped, *tile[3][1:]) if isinstance(tile[3], tuple) else swapped) for tile in low.tile
+    ]
+    high, low = (np.asarray(part)[..., :3].astype(np.uint16) for part in (image, low))
+    return (high << 8) + low
+
+
+def measure_stretch(files: list[tuple[Path, int]], share: float = 0.5) -> Stretch:
+    """From the ``share`` percentile to the one as far from the top, over at most 100,000 pixels of each (file, page)."""
+    found = []
+    for path, page in files:
+        with opened(path, "an image") as image:
+            image.seek(page)
+            pixels = deep_pixels(path, image)
+        pixels = pixels.reshape(-1, *pixels.shape[2:])[:: max(1, pixels.shape[0] * pixels.shape[1] // 100_000)].ravel()
+        found.append(pixels[np.isfinite(pixels)].astype(np.float64))
+    low, high = np.percentile(np.concatenate(found), (share, 100 - share))
+    return Stretch(float(low), float(high))
 
 
 def read_label_values(path: Path) -> np.ndarray:
     """Read the numbers stored in a label map as uint8 [H, W]; a palette PNG gives its indices, not its colours."""
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("L", "P", "1"):
-                raise BadData(
-                    f"{path}: a label map holds one 8-bit number a pixel (grey or palette PNG), this one is {image.mode}"
-                )
-            return np.asarray(image).astype(np.uint8)
-    except BadData:
-        raise
-    except _UNREADABLE as error:
-        raise BadData(f"{path}: cannot be read as a label map ({error})") from error
+    with opened(path, "a label map") as image:
+        if image.mode not in ("L", "P", "1"):
+            raise BadData(
+                f"{path}: a label map holds one 8-bit number a pixel (grey or palette PNG), this one is {image.mode}"
+            )
+        return np.asarray(image).astype(np.uint8)
 
 
 def label_table(classes: dict[int, int]) -> np.ndarray:
@@ -176,13 +312,13 @@ def label_table(classes: dict[int, int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FilePairs:
-    """``pairs``: (name, image, label file). What reads them is added by the data sets."""
+    """``pairs``: (name, image, label file) and perhaps more. What reads them is added by the data sets."""
 
     pairs: list[tuple[str, Path, Path]]
 
     @property
     def names(self) -> list[str]:
-        return [name for name, _, _ in self.pairs]
+        return [pair[0] for pair in self.pairs]
 
     def where(self, index: int) -> str:
         """What to call this pair in a message."""
@@ -190,7 +326,7 @@ class FilePairs:
 
     def require_same_size(self, index: int, image: np.ndarray, labels: np.ndarray) -> None:
         """Raise ``BadData`` naming both files of a pair when label map and image differ in height or width."""
-        _, image_path, label_path = self.pairs[index]
+        _, image_path, label_path = self.pairs[index][:3]
         if image.shape[:2] != labels.shape:
             raise BadData(
                 f"{label_path}: the label map is {labels.shape[0]}x{labels.shape[1]} (height x width), "

@@ -1,7 +1,8 @@
 """What is in a folder of images and labels, and what is wrong with it: looked at before anything is trained.
 
-``inspect_folder`` reads every file once and never stops at a fault; ``print(report)`` is what
-``python -m segbook data check FOLDER`` shows.
+``inspect_folder`` reads every file and never stops at a fault; ``print(report)`` is what
+``python -m segbook data check FOLDER`` shows. Pairs, labels and classes are found by ``segbook.data.folder``, as ``load``
+finds them: what is a fault there is one here.
 """
 
 import hashlib
@@ -13,34 +14,30 @@ import numpy as np
 from scipy import ndimage
 
 from segbook._bars import progress
-from segbook.data.annotations import Colors, Labels
-from segbook.data.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, BadData, files_by_stem, first_few, read_image
-from segbook.data.folder import layout, reader_for
-from segbook.data.splits import group_of, read_splits, shared_groups
+from segbook.data.annotations import Colors, Labels, Numbers
+from segbook.data.files import BadData, first_few, printable, read_image
+from segbook.data.folder import VOID, OwnFolder, open_folder
+from segbook.data.layouts import Fault, short
+from segbook.data.splits import group_of, shared_groups
+
+__all__ = ["Fault", "Report", "inspect_folder"]
 
 TINY = 16  # pixels: an object of 4 x 4
 _EIGHT = np.ones((3, 3), dtype=bool)  # neighbours across corners belong to the same object
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A file that cannot be used: ``kind`` in a word, ``name`` of the image without ending, ``file``, and the ``text``."""
-
-    kind: str
-    name: str
-    file: str
-    text: str
 
 
 @dataclass
 class Report:
     """What ``inspect_folder`` found. ``faults`` must be mended; ``advice`` is worth a look; ``usable`` names are in order.
 
+    ``layout``: in words, how the folder is laid out; ``ready``: lines of a list of classes to fill in, if it is missing.
     ``classes`` (K names); by class ``pixels``, ``images`` and the sizes of its ``objects`` (connected pixels) in
     pixels; ``sizes``: (height, width) → number of images; ``splits``: split → names.
     """
 
     folder: Path
+    layout: str = ""
+    ready: list[str] = field(default_factory=list)
     labels: str = ""
     images: int = 0
     label_files: int = 0
@@ -71,16 +68,22 @@ class Report:
         ]
 
     def __str__(self) -> str:
-        lines = [f"{self.images} images, {self.label_files} label files ({self.labels}), {len(self.classes)} classes"]
+        kind = f" ({self.labels})" if self.labels else ""
+        lines = [f"{self.images} images, {self.label_files} label files{kind}, {len(self.classes)} classes"]
+        lines += [f"layout: {self.layout}"] if self.layout else []
         sizes = [f"{h}x{w}: {count}" for (h, w), count in self.sizes.most_common(6)]
         lines += [f"sizes (height x width): {', '.join(sizes)}{' …' if len(self.sizes) > 6 else ''}", ""]
         if self.faults:
             lines.append(f"{len(self.faults)} faults to mend before training:")
             width = max(len(fault.kind) for fault in self.faults)
-            lines += [f"  {fault.kind:{width}}  {fault.file}: {fault.text}" for fault in self.faults]
+            lines += [
+                f"  {fault.kind:{width}}  {printable(fault.file)}: {printable(fault.text)}" for fault in self.faults
+            ]
         else:
             lines.append("no faults: every image has its labels, and every file can be read")
-        if self.usable:
+        if self.ready:
+            lines += ["", "a classes.txt to begin with, its names yours:", *(f"  {line}" for line in self.ready)]
+        if self.usable and self.classes:
             lines += ["", f"classes of the {len(self.usable)} images in order:"]
             width = max(5, *map(len, self.classes))
             lines.append(f"  {'':{width}}  share of pixels  images  objects  median size  under {TINY} px")
@@ -94,85 +97,79 @@ class Report:
             counts = [f"{part} {len(names)}" for part, names in self.splits.items()]
             lines += ["", f"splits (images): {', '.join(counts)}"]
         if self.advice:
-            lines += ["", "worth a look:", *(f"  {text}" for text in self.advice)]
+            lines += ["", "worth a look:", *(f"  {printable(text)}" for text in self.advice)]
         return "\n".join(lines)
 
 
 def inspect_folder(folder: str | Path) -> Report:
     """Read every file of a folder of the ``folder`` data set's layouts and report what is there and what is wrong.
 
-    Raises ``DataNotFound`` for another layout, and ``BadData`` when not even the list of classes can be read.
+    Raises ``DataNotFound`` for another layout.
     """
-    folder = Path(folder).expanduser()
-    found = layout(folder)
-    report = Report(folder)
-    pairs = []
-    for split, images, labels in found.places:
-        by_stem = _by_stem(report, images, IMAGE_SUFFIXES)
-        maps = _by_stem(report, labels, found.suffixes)
-        report.images += len(by_stem)
-        report.label_files += len(maps)
-        for name in by_stem.keys() - maps.keys():
-            report.faults.append(Fault("no labels", name, _short(folder, by_stem[name]), f"nothing in {labels.name}/"))
-        for name in maps.keys() - by_stem.keys():
-            report.faults.append(Fault("no image", name, _short(folder, maps[name]), f"nothing in {images.name}/"))
-        both = [(name, by_stem[name], maps[name]) for name in by_stem if name in maps]
-        for name, _, label in both:
-            if label.suffix.lower() not in (*LABEL_SUFFIXES, ".json"):
-                text = "this format changes pixel values, so it cannot hold labels"
-                report.faults.append(Fault("lossy", name, _short(folder, label), text))
-        lossy = {fault.name for fault in report.faults if fault.kind == "lossy"}
-        both = [pair for pair in both if pair[0] not in lossy]
-        pairs += both
-        if split:
-            report.splits[split] = [name for name, _, _ in both]
-    label_files = [label for _, _, label in pairs]
-    report.classes, _, reader = reader_for(folder, found, label_files)
-    report.labels = reader.kind
+    own = open_folder(Path(folder).expanduser())
+    report = Report(own.folder, own.layout.name, own.ready, faults=list(own.faults), advice=list(own.notes))
+    report.images, report.label_files, report.classes = own.images, own.label_files, own.classes
+    report.labels = own.reader.kind if own.reader else ""
     report.pixels, report.occurs = np.zeros((2, len(report.classes)), dtype=np.int64)
     report.objects = [[] for _ in report.classes]
+    if own.divided:
+        report.splits = {part: [pair.name for pair in pairs] for part, pairs in own.splits.items() if part != "all"}
+    part_of = {pair.name: part for part, pairs in own.splits.items() if part != "all" for pair in pairs}
+    told = {fault.name for fault in own.faults if fault.name}
     seen: dict[bytes, str] = {}
-    for name, image_path, label_path in progress(pairs, description="Checking", disable=len(pairs) <= 200):
-        faults = len(report.faults)
+    seams, skipped = Counter(), Counter()
+    for pair in progress(own.pairs, description="Checking", disable=len(own.pairs) <= 200):
+        name, faults = pair.name, len(report.faults)
         image = labels = None
         try:
-            image = read_image(image_path, upright=True)
+            image = read_image(pair.image, upright=True, page=pair.page, stretch=own.stretch)
             report.sizes[image.shape[:2]] += 1
         except BadData as error:
-            report.faults.append(Fault("unreadable", name, _short(folder, image_path), _reason(error, image_path)))
+            report.faults.append(Fault("unreadable", name, short(own.folder, pair.image), _reason(error, pair.image)))
         try:
-            labels = reader.read(label_path)
+            labels = own.reader and own.reader.read(pair.label, pair.page)
         except BadData as error:
-            report.faults.append(Fault("unreadable", name, _short(folder, label_path), _reason(error, label_path)))
+            report.faults.append(Fault("unreadable", name, short(own.folder, pair.label), _reason(error, pair.label)))
         if image is not None and labels is not None:
-            _look(report, name, _short(folder, label_path), image, labels, reader)
-        if len(report.faults) == faults:
+            _look(report, name, short(own.folder, pair.label), image, labels, own.reader)
+        if labels is not None:
+            skipped.update(labels.skipped)
+            if isinstance(own.reader, Numbers):
+                seams.update(_seams(labels.indices))
+        if len(report.faults) == faults and name not in told and image is not None:
             report.usable.append(name)
-            _count(report, labels.indices)
-            _twin(report, seen, name, image)
+            if labels is not None:
+                _count(report, labels.indices)
+            _twin(report, seen, name, image, part_of)
+    if seams["between"] >= 50 and seams["between"] > 4 * seams["direct"]:
+        _tell_of_seams(report, own, seams)
+    if skipped:
+        kinds = ", ".join(f"{count} of kind {kind}" for kind, count in skipped.items())
+        report.advice.append(f"shapes: without an area, left out: {kinds}")
     report.faults.sort(key=lambda fault: (fault.kind, fault.file))
-    _look_at_all(report, folder)
+    _look_at_all(report, own)
     return report
 
 
-def _by_stem(report: Report, folder: Path, suffixes) -> dict[str, Path]:
-    """The files by stem; two of one name are a fault, and the first is kept."""
-    try:
-        return files_by_stem(folder, suffixes)
-    except BadData:
-        kept: dict[str, Path] = {}
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in suffixes and not path.name.startswith("."):
-                if path.stem in kept:
-                    text = f"has the same name as {kept[path.stem].name}; which one is meant?"
-                    report.faults.append(Fault("twice", path.stem, _short(report.folder, path), text))
-                else:
-                    kept[path.stem] = path
-        return kept
+def _seams(indices: np.ndarray) -> dict:
+    """How often two classes that are no neighbours in number meet: direct, or with one pixel of a number in between."""
+    found = {"direct": 0, "between": 0}
+    for lines in (indices, indices.T):
+        first, middle, last = lines[:, :-2], lines[:, 1:-1], lines[:, 2:]
+        known = (first >= 0) & (middle >= 0) & (last >= 0) & (first != VOID) & (middle != VOID) & (last != VOID)
+        between = ((first < middle) & (middle < last)) | ((first > middle) & (middle > last))
+        found["between"] += int((known & between).sum())
+        known = known & (np.abs(first.astype(int) - middle) >= 2)
+        found["direct"] += int(known.sum())
+    return found
 
 
-def _short(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix()
+def _tell_of_seams(report: Report, own: OwnFolder, seams: Counter) -> None:
+    report.advice.append(
+        f"seams: where two classes meet that are no neighbours in the list, a line one pixel wide of a class in between "
+        f"lies at {100 * seams['between'] / (seams['between'] + seams['direct']):.0f} % of the places. Resized with "
+        f"interpolation? Then make the masks anew with nearest; look at one enlarged"
+    )
 
 
 def _reason(error: BadData, path: Path) -> str:
@@ -192,10 +189,18 @@ def _look(report: Report, name: str, file: str, image: np.ndarray, labels: Label
     pixels, kinds = sum(labels.unknown.values()), len(labels.unknown)
     listed = first_few((f"{what} ({count:,} px)" for what, count in labels.unknown.items()), 3)
     if kinds <= 8:
-        report.faults.append(Fault("unknown", name, file, f"no class is called {listed}"))
+        text = f"no class is called {listed}"
+        known = np.flatnonzero(reader.table >= 0) if isinstance(reader, Numbers) else []
+        near = len(known) and all(np.abs(known - int(value)).min() <= 3 for value in labels.unknown)
+        if near and not ndimage.binary_erosion(labels.indices < 0, _EIGHT).any():
+            text += ", in specks and close to a class's number: saved as JPEG or resized once?"
+        report.faults.append(Fault("unknown", name, file, text))
         return
     text = f"{pixels:,} px in {kinds:,} {reader.what} that are no class"
-    near, mixed = _near_and_mixed(labels, reader) if isinstance(reader, Colors) else (0, _where_classes_meet(labels))
+    if isinstance(reader, Colors):
+        near, mixed = _near_and_mixed(labels, reader)
+    else:
+        near, mixed = _near(labels, reader), _where_classes_meet(labels)
     if near > 0.5:
         fault = Fault("lossy", name, file, f"{text}, most of them a little off those of a class: saved as JPEG?")
     elif mixed > 0.75:
@@ -203,6 +208,15 @@ def _look(report: Report, name: str, file: str, image: np.ndarray, labels: Label
     else:
         fault = Fault("unknown", name, file, f"{text}, such as {listed}")
     report.faults.append(fault)
+
+
+def _near(labels: Labels, reader) -> float:
+    """Of the unknown pixels, the share whose number is nearly a class's."""
+    if not isinstance(reader, Numbers):
+        return 0.0
+    known = np.flatnonzero(reader.table >= 0)
+    near = sum(n for value, n in labels.unknown.items() if np.abs(known - int(value)).min() <= 8)
+    return near / sum(labels.unknown.values())
 
 
 def _near_and_mixed(labels: Labels, reader: Colors) -> tuple[float, float]:
@@ -240,34 +254,53 @@ def _count(report: Report, indices: np.ndarray) -> None:
         report.objects[k] += np.bincount(pieces.ravel())[1:].tolist()
 
 
-def _twin(report: Report, seen: dict[bytes, str], name: str, image: np.ndarray) -> None:
+def _twin(report: Report, seen: dict[bytes, str], name: str, image: np.ndarray, part_of: dict[str, str]) -> None:
+    """The same pixels twice: worth a look within a part, a fault across two, for a net would be judged by what it learnt."""
     mark = hashlib.sha256(np.ascontiguousarray(image).tobytes() + str(image.shape).encode()).digest()
-    if mark in seen:
-        report.advice.append(f"twins: {seen[mark]} and {name} hold the same image")
-    else:
-        seen[mark] = name
+    other = seen.setdefault(mark, name)
+    if other == name:
+        return
+    parts = part_of.get(other), part_of.get(name)
+    if parts[0] == parts[1] or None in parts:
+        report.advice.append(f"twins: {other} and {name} hold the same image")
+    elif not any(fault.kind == "leak" and fault.name == name for fault in report.faults):
+        text = f"{other} in {parts[0]} holds the same image as {name} in {parts[1]}; remove one"
+        report.faults.append(Fault("leak", name, name, text))
 
 
-def _look_at_all(report: Report, folder: Path) -> None:
+#: How cameras and programs begin every name: such a beginning does not say what belongs together.
+_CAMERAS = {
+    *("img", "dsc", "dscn", "dscf", "pxl", "p", "gopr", "dji", "mvi"),
+    *("image", "photo", "pic", "picture", "frame", "scan"),
+}
+
+
+def _look_at_all(report: Report, own: OwnFolder) -> None:
     """What only shows when all images are looked at together."""
     names = report.usable
     if len(report.sizes) > 1:
-        report.advice.append("sizes differ: pass size=(height, width) to sb.data.load")
-    if names:
+        report.advice.append(
+            "sizes differ: pass size=(height, width) to sb.data.load, or train on windows (segbook train)"
+        )
+    if names and report.pixels.any():
         for name, share, occurs, *_ in report.table():
             if occurs == 0:
                 report.advice.append(f"missing: no pixel is {name}")
             elif share < 1:
                 report.advice.append(f"rare: {name} covers {share:.2f} % of the pixels; weight it, and judge by IoU")
-    listing = folder / "splits.csv"
-    if listing.is_file() and not report.splits:
-        report.splits = read_splits(listing)
-        if gone := [name for part in report.splits.values() for name in part if name not in set(names)]:
-            report.advice.append(f"splits.csv names images that cannot be used: {first_few(gone)}")
-        if left := sorted(set(names).difference(*report.splits.values())):
+    if report.splits:
+        listed = {name for part in report.splits.values() for name in part}
+        if gone := [name for name in sorted(listed) if name not in set(names)]:
+            report.advice.append(f"names in a part that cannot be used: {first_few(gone)}")
+        if left := sorted(set(names) - listed):
             report.advice.append(f"in no split: {first_few(left)}")
-    for group, parts in sorted(shared_groups(report.splits).items())[:10]:
-        report.advice.append(f"leak: images of {group} are in {' and '.join(parts)}")
+    # Names that are counted anew in each part, or that begin as the camera's all do, tell nothing.
+    twice = Counter(name for part in report.splits.values() for name in set(part))
+    parts = {part: [name for name in members if twice[name] == 1] for part, members in report.splits.items()}
     groups = Counter(map(group_of, names))
+    telling = len(groups) > 1
+    for group, where in sorted(shared_groups(parts).items())[:10]:
+        if telling and group.lower() not in _CAMERAS:
+            report.advice.append(f"leak: images of {group} are in {' and '.join(where)}")
     if not report.splits and 1 < len(groups) < len(names):
         report.advice.append(f"groups: the names form {len(groups)} groups ({first_few(groups, 3)}); split by group")

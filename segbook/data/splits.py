@@ -67,7 +67,11 @@ def write_splits(path: Path, parts: dict[str, list[str]]) -> None:
 def read_splits(path: Path) -> dict[str, list[str]]:
     """Read ``splits.csv``. Raises ``BadData`` for a file of another form and for a name in two lines."""
     try:
-        rows = [row for row in csv.reader(path.read_text(encoding="utf-8-sig").splitlines()) if row]
+        rows = [
+            [cell.strip() for cell in row]
+            for row in csv.reader(path.read_text(encoding="utf-8-sig").splitlines())
+            if row
+        ]
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadData(f"{path} is not a text file of lines `name,split`") from error
     if not rows or rows[0] != ["name", "split"] or any(len(row) != 2 or not all(row) for row in rows):

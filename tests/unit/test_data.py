@@ -347,9 +347,9 @@ def test_cityscapes(tmp_path):
 # ----------------------------------------------------------------------------------------------------- your own folder
 
 
-def own(folder: Path, values, names=("image", "label"), count=5):
+def own(folder: Path, values, names=("image", "label"), count=5, first="p"):
     for index in range(count):
-        pair(folder, *names, f"p{index}", values)
+        pair(folder, *names, f"{first}{index}", values)
 
 
 def test_folder_with_one_set(tmp_path):
@@ -360,14 +360,14 @@ def test_folder_with_one_set(tmp_path):
     assert train.classes == ("class 0", "class 1", "class 2") and train.ignore_index == 255
     with pytest.raises(ValueError, match="no split 'test'.*train, val, all"):
         data.load("folder", "test", root=tmp_path)
-    own(tmp_path / "few", np.zeros((6, 8)), count=3)
+    own(tmp_path / "few", np.eye(6, 8), count=3)
     assert data.load("folder", "val", root=tmp_path / "few").names() == ["p2"]
     assert data.load("folder", "train", root=tmp_path / "few").names() == ["p0", "p1"]
 
 
 def test_folder_split_by_hand_shares_its_classes(tmp_path):
     own(tmp_path, np.zeros((6, 8)), ("train", "trainannot"))
-    own(tmp_path, np.ones((6, 8)), ("holiday", "holidayannot"), count=2)
+    own(tmp_path, np.ones((6, 8)), ("holiday", "holidayannot"), count=2, first="other")
     assert data.load("folder", "train", root=tmp_path).classes == ("class 0", "class 1")
     assert data.load("folder", "holiday", root=tmp_path)[0][1].unique().tolist() == [1]
     with pytest.raises(ValueError, match="holiday, train"):
@@ -422,7 +422,7 @@ def test_folder_obeys_the_rotation_flag(tmp_path):
     exif[0x0112] = 6  # shown turned by 90 degrees to the right
     (tmp_path / "image").mkdir()
     Image.fromarray(np.rot90(upright).copy()).save(tmp_path / "image/a.png", exif=exif)
-    label_map(tmp_path / "label/a.png", np.zeros((4, 2)))
+    label_map(tmp_path / "label/a.png", np.eye(4, 2))
     image, _ = data.load("folder", "all", root=tmp_path)[0]
     assert (image.numpy().transpose(1, 2, 0) == upright).all()
 

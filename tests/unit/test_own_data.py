@@ -180,7 +180,10 @@ def test_labelme_needs_a_list_of_classes(tmp_path):
     ("shapes", "changes", "message"),
     [
         ([shape("leaf", [[1, 1], [2, 2]])], {}, r"shape 0 \(leaf\) is no polygon"),
-        ([shape("leaf", [[1, 1]], shape_type="point")], {}, "shape 0 .* is a point"),
+        ([shape("leaf", [[1, 1]], shape_type="star")], {}, "shape 0 .* is a star"),
+        ([shape("leaf", SQUARE, shape_type=["polygon"])], {}, "shape 0 .* is a "),
+        ([shape("leaf", [[10**400, 1], [2, 2], [3, 3]])], {}, "shape 0 has no label or no list of points"),
+        ([shape("leaf", [[1, 1], [3, 3]], shape_type="mask", mask="no PNG")], {}, "no mask: it needs a PNG"),
         ([shape("leaf", [[1, 1], [2, float("nan")], [3, 3]])], {}, "all finite"),
         ([{"label": "leaf"}], {}, "shape 0 has no label or no list of points"),
         (["leaf"], {}, "shape 0 has no label"),
@@ -203,8 +206,9 @@ def test_what_is_no_labelme_file(tmp_path, text):
 
 
 def test_points_far_outside_do_no_harm():
-    inside = annotations.rasterise([(-1e30, -1e30), (1e30, -1e30), (1e30, 1e30), (-1e30, 1e30)], "polygon", (6, 8))
-    assert inside.all()
+    corners = [(-1e30, -1e30), (1e30, -1e30), (1e30, 1e30), (-1e30, 1e30)]
+    box, inside = annotations.rasterise(corners, "polygon", (6, 8))
+    assert inside.all() and inside.shape == (6, 8) and box == (slice(0, 6), slice(0, 8))
 
 
 # -------------------------------------------------------------------------------------------------------- splits
@@ -328,5 +332,5 @@ def test_split_by_hand_is_reported(tmp_path):
 
 
 def test_a_folder_of_another_layout(tmp_path):
-    with pytest.raises(data.DataNotFound, match="neither image/ and label/"):
+    with pytest.raises(data.DataNotFound, match="has no layout that is known: images/ and masks/"):
         inspect_folder(tmp_path)
