@@ -45,7 +45,7 @@ class TestEveryModel:
             models.build(name, 0)
         with pytest.raises(ValueError, match="width must be positive"):
             models.build(name, 3, width=0)
-        with pytest.raises(TypeError, match="no option 'colour'"):
+        with pytest.raises(TypeError, match="no option 'color'"):
             models.build(name, 3, color=True)
         with pytest.raises(ValueError, match="at least 32"):
             small(name)(torch.rand(2, 3, 20, 40))

@@ -36,9 +36,9 @@ def test_moving_a_control_redraws():
     live.controls["rate"].value = 4
     live.controls["color"].value = "blue"
     assert seen == [
-        {"rate": 1, "colour": "red"},
-        {"rate": 4, "colour": "red"},
-        {"rate": 4, "colour": "blue"},
+        {"rate": 1, "color": "red"},
+        {"rate": 4, "color": "red"},
+        {"rate": 4, "color": "blue"},
     ]
     assert live.values == seen[-1]
     assert not np.array_equal(image(before), image(live.png))
