@@ -8,8 +8,8 @@ from torch import Tensor
 
 from segbook.metrics.confusion import ConfusionMatrix
 from segbook.metrics.label_maps import (
+    check_pair,
     check_range,
-    check_same_shape,
     check_tolerance,
     image_labels,
     integer_labels,
@@ -85,8 +85,8 @@ def trimap_confusion(
 
     Add the matrices of several batches to measure data that does not fit in memory.
     """
-    prediction, target = integer_labels(prediction, "prediction"), integer_labels(target, "target")
-    check_same_shape(prediction, target)
+    prediction, target = image_labels(prediction, "prediction"), image_labels(target, "target")
+    check_pair(prediction, target, num_classes)
     band = trimap(target, width)
     return ConfusionMatrix(num_classes, ignore_index).update(prediction[band], target[band])
 
@@ -99,9 +99,12 @@ def boundary_f1(
     For every image and class: precision is the share of the predicted outline within ``tolerance`` (a share of the
     image diagonal) of the true outline, recall the share of the true outline within it of the predicted one, F1 their
     harmonic mean. Averaged over the classes present in the image's target or prediction, then over the images, as in
-    SegNet (Badrinarayanan et al., 2017, section 4). This is an approximation: growing both outlines by the tolerance
-    instead of matching their pixels one to one gives slightly higher values. A class without any outline (it fills
-    the image) scores 1 where both maps agree on that and 0 where only one does. ``nan`` if nothing can be scored.
+    SegNet (Badrinarayanan et al., 2017, section 4). A class without any outline (it fills the image) scores 1 where both
+    maps agree on that and 0 where only one does. ``nan`` if nothing can be scored.
+
+    This is an approximation, and never lower: both outlines are grown by the tolerance instead of matching their pixels
+    one to one, so that one pixel may answer for several. For an FCN-8s of a short training on CamVid it gave 0.178 where
+    the best matching gives 0.145 at 360×480, and 0.191 where it gives 0.176 at 96×128 (16 test images).
     """
     scores = boundary_f1_of_images(prediction, target, num_classes, ignore_index, tolerance)
     return float(scores.nanmean())
@@ -141,9 +144,10 @@ def boundary_iou(
 ) -> float:
     """Boundary IoU: mean IoU of the inner rims of each class instead of their whole areas. [H, W] or [N, H, W].
 
-    The rim of a class is the part of it within ``tolerance`` (a share of the image diagonal, at least one pixel) of
-    its outline, and the image's edge counts as outline, after Cheng et al. (2021, section 4). Rims are intersected
-    and united per class over all images, then averaged over the classes with a union. ``nan`` if nothing can be scored.
+    The rim of a class is what erosion takes off it: with a square of 3×3, as many times as ``tolerance`` (a share of the
+    image diagonal) has pixels, rounded, and at least once. Beyond the image's edge there is no class, nor in void. This
+    is the rule of the code that Cheng et al. (2021, "Boundary IoU", section 4) released. Rims are intersected and united
+    per class over all images, then averaged over the classes with a union. ``nan`` if nothing can be scored.
     """
     intersection, union = boundary_overlap(prediction, target, num_classes, ignore_index, tolerance)
     return float((intersection / union).nanmean())
@@ -159,8 +163,8 @@ def boundary_overlap(
     check_tolerance(tolerance)
     intersection, union = torch.zeros(2, num_classes, dtype=torch.float64)
     for prediction_of_image, truth_of_image in _class_masks(prediction, target, num_classes, ignore_index):
-        radius = max(1.0, tolerance * math.hypot(*truth_of_image.shape[-2:]))
-        rim_p, rim_t = _inner_rim(prediction_of_image, radius), _inner_rim(truth_of_image, radius)
+        erosions = max(1, round(tolerance * math.hypot(*truth_of_image.shape[-2:])))
+        rim_p, rim_t = _inner_rim(prediction_of_image, erosions), _inner_rim(truth_of_image, erosions)
         intersection += (rim_p & rim_t).sum((1, 2)).cpu()
         union += (rim_p | rim_t).sum((1, 2)).cpu()
     return intersection, union
@@ -169,7 +173,7 @@ def boundary_overlap(
 def _class_masks(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int | None):
     """Two bool tensors [K, H, W] an image, one mask a class. Void pixels of the target belong to no class in either."""
     prediction, target = image_labels(prediction, "prediction"), image_labels(target, "target")
-    check_same_shape(prediction, target)
+    check_pair(prediction, target, num_classes)
     valid = ~is_void(target, ignore_index)
     check_range(prediction[valid], num_classes, "prediction")
     check_range(target[valid], num_classes, "target", ignore_index)
@@ -184,7 +188,9 @@ def _outlines(masks: Tensor) -> Tensor:
     return masks & dilate(other, 1)
 
 
-def _inner_rim(masks: Tensor, radius: float) -> Tensor:
-    """Pixels of each mask within ``radius`` of its outside; beyond the image everything is outside."""
-    outside = F.pad(~masks, (1, 1, 1, 1), value=True)  # one ring is enough: it is what lies nearest beyond the image
-    return masks & dilate(outside, radius)[..., 1:-1, 1:-1]
+def _inner_rim(masks: Tensor, erosions: int) -> Tensor:
+    """Pixels of each mask [K, H, W] that ``erosions`` with a square of 3×3 take off; beyond the image all is outside."""
+    outside = F.pad(~masks, (erosions,) * 4, value=True).float()
+    side = 2 * erosions + 1  # n erosions with 3×3 are one with this square, and a square is a column of rows
+    near_outside = F.max_pool2d(F.max_pool2d(outside, (side, 1), stride=1), (1, side), stride=1)
+    return masks & near_outside.bool()

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segbook.metrics.confusion import ConfusionMatrix
-from segbook.metrics.label_maps import check_range, image_labels, is_void
+from segbook.metrics.label_maps import check_not_one_hot, check_range, image_labels, is_void
 
 
 def downsample_labels(target: Tensor, stride: int, num_classes: int, ignore_index: int | None = None) -> Tensor:
@@ -20,6 +20,7 @@ def downsample_labels(target: Tensor, stride: int, num_classes: int, ignore_inde
     if not isinstance(stride, int) or stride < 1:
         raise ValueError(f"stride is a whole number of pixels, at least 1; got {stride!r}")
     labels = image_labels(target, "target")
+    check_not_one_hot(num_classes, labels)
     void = is_void(labels, ignore_index)
     check_range(labels[~void], num_classes, "target", ignore_index)
     height, width = labels.shape[-2:]

@@ -4,10 +4,12 @@
 set is made from the counts summed over all its images; averaging the measure of each image gives another number.
 """
 
+from numbers import Integral
+
 import torch
 from torch import Tensor
 
-from segbook.metrics.label_maps import check_range, check_same_shape, extremes, integer_labels, is_void
+from segbook.metrics.label_maps import check_pair, check_range, extremes, integer_labels, is_void
 
 
 class ConfusionMatrix:
@@ -21,8 +23,10 @@ class ConfusionMatrix:
     """
 
     def __init__(self, num_classes: int, ignore_index: int | None = None):
-        if num_classes < 1:
-            raise ValueError(f"num_classes must be at least 1, not {num_classes}")
+        if not isinstance(num_classes, Integral) or num_classes < 1:
+            raise ValueError(f"num_classes must be a whole number of at least 1, not {num_classes!r}")
+        if ignore_index is not None and not isinstance(ignore_index, Integral):
+            raise TypeError(f"ignore_index must be a whole number or None, not {ignore_index!r}")
         if ignore_index is not None and 0 <= ignore_index < num_classes:
             raise ValueError(
                 f"ignore_index {ignore_index} is one of the {num_classes} classes; use a label outside them"
@@ -32,35 +36,15 @@ class ConfusionMatrix:
         self.counts = torch.zeros(num_classes, num_classes, dtype=torch.int64)
 
     def update(self, prediction: Tensor, target: Tensor) -> "ConfusionMatrix":
-        """Add the pixels of one image or of a batch: two integer label maps of the same shape. Returns itself."""
-        prediction, target = integer_labels(prediction, "prediction"), integer_labels(target, "target")
-        check_same_shape(prediction, target)
-        smallest, largest = extremes(prediction, target)
-        if smallest < 0 or largest > max(self.num_classes, 255):
-            prediction, target = self._valid_pixels(prediction, target)
-            largest = self.num_classes - 1
-        # Each pair (truth, prediction) becomes one whole number, so that a single pass counts all pairs.
-        size = max(self.num_classes, largest + 1)
-        # Narrow numbers are counted faster.
-        dtype = torch.uint8 if size**2 <= 2**8 else torch.int16 if size**2 < 2**15 else torch.int32
-        pairs = torch.add(prediction.to(dtype), target.to(dtype), alpha=size)
-        counts = torch.bincount(pairs.flatten(), minlength=size**2).view(size, size).cpu()
-        # The row of void is left out, whatever is predicted there. Then nothing may lie outside the classes.
-        if self.ignore_index is not None and 0 <= self.ignore_index < size:
-            counts[self.ignore_index] = 0
-        inside = counts[: self.num_classes, : self.num_classes]
-        if inside.sum() < counts.sum():
-            self._valid_pixels(prediction, target)  # raises the error that names the labels
-        self.counts += inside
-        return self
+        """Add the pixels of one image or of a batch: two integer label maps of the same shape. Returns itself.
 
-    def _valid_pixels(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """The pixels that are not void, as two vectors. Raises ValueError for labels outside the classes."""
-        valid = ~is_void(target, self.ignore_index)
-        prediction, target = prediction[valid], target[valid]
-        check_range(prediction, self.num_classes, "prediction")
-        check_range(target, self.num_classes, "target", self.ignore_index)
-        return prediction, target
+        Maps [H, W] or [N, H, W], or the labels of chosen pixels in a row. ValueError for labels outside the classes.
+        """
+        prediction, target = integer_labels(prediction, "prediction"), integer_labels(target, "target")
+        _check_label_maps(prediction, target, self.num_classes)
+        counts = _count_pairs(prediction, target, self.num_classes, self.ignore_index)
+        self.counts += counts[:-1]  # the last row is void
+        return self
 
     def __add__(self, other: "ConfusionMatrix") -> "ConfusionMatrix":
         if (self.num_classes, self.ignore_index) != (other.num_classes, other.ignore_index):
@@ -116,6 +100,55 @@ class ConfusionMatrix:
         return 2 * correct / (true + predicted)
 
 
+def _check_label_maps(prediction: Tensor, target: Tensor, num_classes: int) -> None:
+    """Refuse what cannot be one label a pixel in both: four axes, other shapes or devices, one-hot maps."""
+    check_pair(prediction, target, num_classes)
+    if target.dim() > 3:
+        raise ValueError(
+            f"label maps are [H, W] or [N, H, W], not {list(target.shape)}; one channel goes with .squeeze(1), one-hot "
+            "maps become labels with .argmax(dim=1)"
+        )
+
+
+def _count_pairs(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int | None) -> Tensor:
+    """How often each true class meets each predicted one: int64 [K + 1, K] on the CPU; the last row belongs to void.
+
+    In short, and with the same result:
+
+        pairs = target.where(~void, K) * K + prediction.where(~void, 0)
+        counts = torch.bincount(pairs.flatten(), minlength=(K + 1) * K).view(K + 1, K)
+
+    What follows takes a tenth of the time or less: labels of one byte are counted as bytes, and void is not looked for pixel
+    by pixel but has its row among the others. Raises ValueError for labels outside the classes.
+    """
+    smallest, largest = extremes(prediction, target)
+    if smallest < 0 or largest > max(num_classes, 255):
+        prediction, target = _labelled_pixels(prediction, target, num_classes, ignore_index)
+        largest = num_classes - 1
+    # Each pair becomes one whole number, of the narrowest type that can hold them all, so that one pass counts them.
+    size = max(num_classes, largest + 1)
+    dtype = torch.uint8 if size**2 <= 2**8 else torch.int16 if size**2 < 2**15 else torch.int32
+    pairs = torch.add(prediction.to(dtype), target.to(dtype), alpha=size)
+    table = torch.bincount(pairs.flatten(), minlength=size**2).view(size, size).cpu()
+    counts = torch.zeros(num_classes + 1, num_classes, dtype=torch.int64)
+    counts[:-1] = table[:num_classes, :num_classes]
+    if ignore_index is not None and 0 <= ignore_index < size:
+        counts[-1] = table[ignore_index, :num_classes]
+        table[ignore_index] = 0  # what is predicted there may be no class at all
+    if counts[:-1].sum() < table.sum():
+        _labelled_pixels(prediction, target, num_classes, ignore_index)  # raises the error that names the labels
+    return counts
+
+
+def _labelled_pixels(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int | None):
+    """The pixels that are not void, as two vectors. Raises ValueError for labels outside the classes."""
+    valid = ~is_void(target, ignore_index)
+    prediction, target = prediction[valid], target[valid]
+    check_range(prediction, num_classes, "prediction")
+    check_range(target, num_classes, "target", ignore_index)
+    return prediction, target
+
+
 def bootstrap_mean_iou(counts: Tensor, draws: Tensor) -> Tensor:
     """mIoU of test sets drawn anew from the same images (the bootstrap): float64 [B].
 
@@ -125,8 +158,9 @@ def bootstrap_mean_iou(counts: Tensor, draws: Tensor) -> Tensor:
     """
     if counts.ndim != 3 or counts.shape[1] != counts.shape[2]:
         raise ValueError(f"counts holds a square matrix for each image, [N, K, K]; got the shape {list(counts.shape)}")
-    if draws.ndim != 2 or (draws.numel() and not 0 <= int(draws.min()) <= int(draws.max()) < len(counts)):
-        raise ValueError(f"draws [B, N] holds numbers of images from 0 to {len(counts) - 1}")
+    inside = not draws.numel() or 0 <= int(draws.min()) <= int(draws.max()) < len(counts)
+    if draws.dtype != torch.int64 or draws.ndim != 2 or not inside:
+        raise ValueError(f"draws int64 [B, N] holds numbers of images from 0 to {len(counts) - 1}")
     times = torch.zeros(len(draws), len(counts), dtype=torch.float64, device=counts.device)
     times.scatter_add_(1, draws, torch.ones_like(draws, dtype=torch.float64))  # how often each draw has each image
     summed = torch.einsum("bn,nij->bij", times, counts.double())

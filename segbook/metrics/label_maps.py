@@ -7,11 +7,17 @@ from torch import Tensor
 
 
 def integer_labels(labels, name: str) -> Tensor:
+    """Label maps of any shape as a plain tensor of a type that PyTorch calculates with."""
     labels = torch.as_tensor(labels)
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+    if labels.dtype == torch.bool:
+        raise TypeError(
+            f"{name} must hold integer labels, not torch.bool; (mask).long() has the labels 0 and 1, and a mask for "
+            "each class becomes labels with .long().argmax(dim=…)"
+        )
+    if labels.is_floating_point() or labels.is_complex():
         raise TypeError(
             f"{name} must hold integer labels, not {labels.dtype}; turn logits [N, K, H, W] into labels with "
-            "logits.argmax(dim=1)"
+            "logits.argmax(dim=1), and whole numbers that were read as floats with .long()"
         )
     # Masks may come as torchvision tv_tensors; plain tensors keep the arithmetic below free of their bookkeeping.
     labels = labels.as_subclass(Tensor)
@@ -23,8 +29,30 @@ def image_labels(labels, name: str) -> Tensor:
     """Label maps [H, W] or [N, H, W] as [N, H, W]."""
     labels = integer_labels(labels, name)
     if labels.dim() not in (2, 3):
-        raise ValueError(f"expected label maps [H, W] or [N, H, W], got {list(labels.shape)} for the {name}")
+        raise ValueError(
+            f"expected label maps [H, W] or [N, H, W], got {list(labels.shape)} for the {name}; one channel goes with "
+            ".squeeze(1), one-hot maps become labels with .argmax(dim=1)"
+        )
     return labels.reshape(-1, *labels.shape[-2:])
+
+
+def check_not_one_hot(num_classes: int, *maps: Tensor) -> None:
+    """Refuse maps [K, H, W] or [H, W, K] of which each holds a single 1 a pixel: K planes, taken for K images.
+
+    All of ``maps`` must look so; fewer than 16 pixels may do so by chance and are let through.
+    """
+    for axis in (0, -1):
+        if num_classes > 1 and all(_one_hot_along(axis, num_classes, labels) for labels in maps):
+            raise ValueError(
+                f"{list(maps[0].shape)} with a single 1 among {num_classes} along axis {axis} is one-hot; label maps "
+                f"[H, W] or [N, H, W] hold the number of the class: take .argmax(dim={axis})"
+            )
+
+
+def _one_hot_along(axis: int, num_classes: int, labels: Tensor) -> bool:
+    if labels.dim() != 3 or labels.shape[axis] != num_classes or labels.numel() < 16 * num_classes:
+        return False
+    return extremes(labels) == (0, 1) and bool((labels.sum(dim=axis, dtype=torch.int64) == 1).all())
 
 
 def is_void(target: Tensor, ignore_index: int | None) -> Tensor:
@@ -40,7 +68,8 @@ def check_tolerance(tolerance: float) -> None:
         raise ValueError(f"tolerance is a share of the image diagonal, such as 0.01, and not negative; got {tolerance}")
 
 
-def check_same_shape(prediction: Tensor, target: Tensor) -> None:
+def check_pair(prediction: Tensor, target: Tensor, num_classes: int) -> None:
+    """Refuse two maps that do not lie on one device, have not one shape, or are both one-hot."""
     if prediction.device != target.device:
         raise ValueError(
             f"prediction is on {prediction.device} and target on {target.device}; move one of them with .to(…)"
@@ -50,6 +79,7 @@ def check_same_shape(prediction: Tensor, target: Tensor) -> None:
             f"prediction {list(prediction.shape)} and target {list(target.shape)} must have the same shape; bring "
             "the logits to the target's size (torch.nn.functional.interpolate) before the argmax"
         )
+    check_not_one_hot(num_classes, prediction, target)
 
 
 def extremes(*maps: Tensor) -> tuple[int, int]:

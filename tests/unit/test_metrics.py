@@ -19,6 +19,7 @@ from segbook.metrics import (
     boundary_f1_of_images,
     boundary_iou,
     boundary_overlap,
+    confusion,
     dilate,
     downsample_labels,
     trimap,
@@ -88,7 +89,7 @@ def test_data_set_iou_is_not_the_mean_of_image_ious():
 def label_maps(draw, max_pixels=400):
     """Prediction, target, number of classes and void label, over random shapes, void shares and absent classes."""
     classes = draw(st.integers(2, 13))
-    shape = draw(st.lists(st.integers(1, 12), min_size=1, max_size=4).filter(lambda s: math.prod(s) <= max_pixels))
+    shape = draw(st.lists(st.integers(1, 12), min_size=1, max_size=3).filter(lambda s: math.prod(s) <= max_pixels))
     void_share = draw(st.sampled_from([0.0, 0.3, 0.9, 1.0]))
     # Any class may be missing from the truth, from the prediction, or from both.
     true = torch.tensor(draw(st.lists(st.integers(0, classes - 1), min_size=1, unique=True)))
@@ -135,6 +136,18 @@ def test_counts_and_scores_agree_with_scikit_learn_and_torchmetrics(maps):
         theirs = MulticlassJaccardIndex(classes, average="weighted")(torch.tensor(p), torch.tensor(t))
         assert matrix.frequency_weighted_iou() == pytest.approx(theirs.item(), abs=1e-6)
     assert matrix.dice().numpy() == pytest.approx(2 * iou / (1 + iou), nan_ok=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(label_maps())
+def test_fast_counting_is_the_plain_one_with_a_row_for_void(maps):
+    prediction, target, classes, void = maps
+    ignored = target == void
+    pairs = target.long().masked_fill(ignored, classes) * classes + prediction.long().masked_fill(ignored, 0)
+    plain = torch.bincount(pairs.flatten(), minlength=(classes + 1) * classes).view(classes + 1, classes)
+    counts = confusion._count_pairs(prediction, target, classes, void)
+    assert torch.equal(counts[:-1], plain[:-1])
+    assert counts[-1].sum() == plain[-1].sum() == ignored.sum()
 
 
 @settings(max_examples=30, deadline=None)
@@ -217,10 +230,54 @@ def test_bad_input_is_refused_by_name():
     assert not matrix.counts.any(), "a refused update must not leave half its pixels behind"
     with pytest.raises(ValueError, match="empty"):
         matrix.pixel_accuracy()
-    with pytest.raises(ValueError, match="ignore_index 1 is one of"):
-        ConfusionMatrix(3, ignore_index=1)
     with pytest.raises(ValueError, match="cannot add"):
         matrix + ConfusionMatrix(4, ignore_index=255)
+    with pytest.raises(ValueError, match="ignore_index 1 is one of"):
+        ConfusionMatrix(3, ignore_index=1)
+    with pytest.raises(ValueError, match="num_classes must be a whole number of at least 1, not 2.5"):
+        ConfusionMatrix(2.5)
+    with pytest.raises(TypeError, match="ignore_index must be a whole number or None, not 'void'"):
+        ConfusionMatrix(3, ignore_index="void")
+    with pytest.raises(ValueError, match="prediction holds labels .255. outside"):  # void is no answer
+        ConfusionMatrix(3, ignore_index=255).update(good, torch.zeros(2, 2, dtype=torch.long))
+    with pytest.raises(ValueError, match="prediction holds labels .3. outside"):
+        ConfusionMatrix(3, ignore_index=3).update(torch.tensor([[0, 3]]), torch.tensor([[0, 0]]))
+
+
+PAIRED_MEASURES = {
+    "ConfusionMatrix.update": lambda p, t: ConfusionMatrix(3, ignore_index=255).update(p, t).mean_iou(),
+    "trimap_iou": lambda p, t: trimap_iou(p, t, 2, 3, 255),
+    "boundary_f1": lambda p, t: boundary_f1(p, t, 3, 255),
+    "boundary_iou": lambda p, t: boundary_iou(p, t, 3, 255),
+}
+
+
+@pytest.mark.parametrize("measure", PAIRED_MEASURES.values(), ids=PAIRED_MEASURES)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
+def test_one_hot_maps_are_refused(measure, dtype):
+    labels = torch.randint(0, 3, (2, 8, 9), generator=torch.Generator().manual_seed(0))
+    other = (labels + (labels == 1)).clamp(max=2)
+    measure(other, labels)  # as labels they are good
+    for axis in (1, -1):  # [N, K, H, W] and [N, H, W, K]
+        planes = [torch.nn.functional.one_hot(maps, 3).movedim(-1, axis).to(dtype) for maps in (other, labels)]
+        with pytest.raises(ValueError, match=r"one-hot maps become labels with .argmax\(dim=1\)"):
+            measure(*planes)
+        with pytest.raises(ValueError, match=rf"one-hot; label maps .* take .argmax\(dim={max(axis - 1, -1)}\)"):
+            measure(*(part[0] for part in planes))  # [K, H, W] looks like K images
+    with pytest.raises(TypeError, match="integer labels, not torch.float32"):
+        measure(*(part.float() for part in (other, labels)))
+    with pytest.raises(TypeError, match="integer labels, not torch.bool"):
+        measure(*(part == 1 for part in (other, labels)))
+
+
+def test_k_images_of_two_classes_are_not_taken_for_one_hot():
+    target = torch.zeros(2, 6, 6, dtype=torch.long)
+    target[0, :3] = target[1, 2:] = 1  # one row is 1 in both
+    assert ConfusionMatrix(2).update(target, target).pixel_accuracy() == 1
+    tiny = torch.tensor([[[0, 1]], [[1, 0]]])  # two images of two pixels, by chance each other's opposite
+    assert ConfusionMatrix(2).update(tiny, tiny).counts.sum() == 4
+    with pytest.raises(ValueError, match=r"one-hot.*argmax\(dim=0\)"):
+        downsample_labels(torch.nn.functional.one_hot(target[0], 2).movedim(-1, 0), 2, 2)
 
 
 def test_resampled_mean_iou_is_that_of_the_images_drawn():
@@ -353,9 +410,43 @@ def test_boundary_iou_by_hand():
     shifted = truth.roll(1, dims=1)
     # Rim of one pixel of the 4x4 square: 12 pixels; the two rings share three pixels in the top row and three below.
     square_rims = 6 / (12 + 12 - 6)
-    # Background: the 44 pixels along the image's edge, and 16 that touch the square, of which 3 + 3 are shared.
-    background_rims = (44 + 6) / (44 + 16 + 16 - 6)
+    # Background: the 44 pixels along the image's edge, and 20 that touch the square at a side or a corner. The two rings
+    # of 20 share five pixels in the row above and five below.
+    background_rims = (44 + 10) / (44 + 20 + 20 - 10)
     assert boundary_iou(shifted, truth, 2, tolerance=1e-6) == pytest.approx((square_rims + background_rims) / 2)
+
+
+def eroded(mask: np.ndarray) -> np.ndarray:
+    """One erosion with a square of 3×3: what has all nine pixels in the mask; beyond the edge there is no mask."""
+    height, width = mask.shape
+    inside = np.zeros_like(mask)
+    for y in range(1, height - 1):
+        for x in range(1, width - 1):
+            inside[y, x] = mask[y - 1 : y + 2, x - 1 : x + 2].all()
+    return inside
+
+
+@pytest.mark.parametrize(
+    ("size", "tolerance", "erosions"),
+    [((30, 40), 0.02, 1), ((30, 40), 0.06, 3), ((30, 40), 0.069, 3), ((30, 40), 0.071, 4), ((9, 12), 0.02, 1)],
+)
+def test_boundary_iou_is_the_cited_rule(size, tolerance, erosions):
+    generator = torch.Generator().manual_seed(1)
+    blocks = torch.randint(0, 3, (2, 1, 4, 5), generator=generator).float()
+    prediction, target = torch.nn.functional.interpolate(blocks, size)[:, 0].long()
+    target[:2, :3] = 255
+    valid = (target != 255).numpy()
+    ious = []
+    for label in range(3):
+        rims = []
+        for labels in (prediction, target):
+            mask = (labels == label).numpy() & valid
+            core = mask
+            for _ in range(erosions):
+                core = eroded(core)
+            rims.append(mask & ~core)
+        ious.append((rims[0] & rims[1]).sum() / (rims[0] | rims[1]).sum())
+    assert boundary_iou(prediction, target, 3, 255, tolerance) == pytest.approx(np.mean(ious), abs=1e-12)
 
 
 def test_border_measures_refuse_what_they_cannot_use():
@@ -373,6 +464,8 @@ def test_border_measures_refuse_what_they_cannot_use():
     with pytest.raises(ValueError, match="radius must not be negative"):
         dilate(maps.bool(), -1)
     for measure in (boundary_f1, boundary_iou):
+        with pytest.raises(ValueError, match="tolerance is a share"):
+            measure(maps, maps, 2, tolerance=math.nan)
         with pytest.raises(ValueError, match="tolerance is a share"):
             measure(maps, maps, 2, tolerance=-0.1)
 
