@@ -95,6 +95,7 @@ $(STAMP): requirements.txt pyproject.toml $(REBUILD)
 	fi
 	$(PY) -m pip install --disable-pip-version-check -r requirements.txt
 	$(PY) -m pip install --disable-pip-version-check --no-deps -e .
+	$(PY) tools/lab_settings.py
 	@touch $@
 
 course: $(STAMP)

@@ -130,3 +130,26 @@ def test_a_failed_check_shows_its_message_alone(opened):
     shown = opened.page.locator(".jp-Notebook .jp-CodeCell").last.locator(".jp-OutputArea").inner_text()
     assert "expected 3, got 4" in shown and "Traceback" not in shown and "raise" not in shown
     opened.screenshot(opened.folder / "check.png")
+
+
+def test_it_has_no_scroll_bar_of_its_own(opened):
+    box = opened.page.locator(".widget-vbox", has=opened.page.locator("img.widget-image")).first
+    assert box.evaluate(
+        "box => box.scrollHeight - box.clientHeight <= 0 || getComputedStyle(box).overflowY === 'hidden'"
+    )
+
+
+def test_saved_and_opened_again_it_shows_its_last_image(opened):
+    """What a learner sees the next morning: no kernel has run, and the figure is there. Last: it reloads the page."""
+    opened.set_slider("rate", 7)
+    opened.page.wait_for_timeout(2000)
+    shown = opened.image()
+    opened.command("docmanager:save")
+    opened.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown().then(() => null)")
+    address = opened.page.url.split("/lab")[0]
+    opened.page.goto(f"{address}/lab/tree/live.ipynb?reset")
+    opened.page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=90_000)
+    opened.page.wait_for_selector("img.widget-image", timeout=60_000)
+    assert opened.page.get_by_text("Error displaying widget").count() == 0
+    assert opened.image() == shown
+    opened.screenshot(opened.folder / "reopened.png")

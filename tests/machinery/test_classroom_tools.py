@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -204,5 +205,18 @@ def test_the_image_gets_a_python_that_the_course_supports_and_the_package():
     assert os.access(ROOT / ".binder" / "postBuild", os.X_OK) and (
         ROOT / ".binder" / "postBuild"
     ).read_text().startswith("#!/bin/sh\n")
-    install = (ROOT / ".binder" / "postBuild").read_text().splitlines()[-1].split()
+    install = (ROOT / ".binder" / "postBuild").read_text().splitlines()[-2].split()
     assert install[:2] == ["pip", "install"] and "--no-deps" in install and install[-1] == "."
+
+
+def test_lab_settings_keep_what_is_there(tmp_path):
+    import lab_settings
+
+    place = tmp_path / "lab" / "settings" / "overrides.json"
+    lab_settings.merge(place)
+    place.write_text(json.dumps({"other": {"a": 1}, **json.loads(place.read_text())}))
+    lab_settings.merge(place)
+    assert json.loads(place.read_text()) == {"other": {"a": 1}, **lab_settings.SETTINGS}
+    place.write_text("[1")
+    with pytest.raises(SystemExit, match="overrides.json is not a file of JupyterLab settings"):
+        lab_settings.merge(place)
