@@ -19,6 +19,8 @@ _PUBLIC = {
     "crf": "segbook.crf",
     "data": "segbook.data",
     "evaluation": "segbook.evaluation",
+    "frozen": "segbook.frozen",
+    "heads": "segbook.heads",
     "layers": "segbook.layers",
     "losses": "segbook.losses",
     "metrics": "segbook.metrics",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from segbook.data.augment import normalize
 from segbook.devices import default_device, explain_out_of_memory
+from segbook.features import Features
 from segbook.layers import center_crop
 from segbook.metrics import ConfusionMatrix
 
@@ -97,7 +98,9 @@ def predict(
 
     h, w are the size of the model's logits. The model computes in eval mode and gets its own modes back.
     """
-    if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] != 3 or len(images) == 0:
+    if isinstance(images, Features):
+        pass  # of a frozen backbone, for a head
+    elif images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] != 3 or len(images) == 0:
         raise ValueError(f"predict needs images uint8 [N, 3, H, W], not {images.dtype} {list(images.shape)}")
     device = default_device(device)
     model.to(device)

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segbook.features import Features
+
 #: Mean and standard deviation of ImageNet's red, green and blue on the scale 0 … 1.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -20,8 +22,11 @@ def normalize(images: Tensor) -> Tensor:
     """Scale images to zero mean and unit variance as ImageNet's backbones expect: ``(x / 255 - mean) / std``.
 
     ``images``: uint8, or floating point on the scale 0 … 255, [N, 3, H, W] (or [3, H, W]). Returns float32, same shape.
+    Features of a frozen backbone, which has seen normalised images, only become float32.
     Raises ``TypeError`` for another dtype and ``ValueError`` for another number of channels.
     """
+    if isinstance(images, Features):
+        return images.float()
     _check_images(images)
     return (images.float() / 255 - _per_channel(IMAGENET_MEAN, images)) / _per_channel(IMAGENET_STD, images)
 
@@ -63,7 +68,10 @@ class Augment:
 
         ``images`` uint8 or floating point on the scale 0 … 255, [N, 3, H, W]; ``masks`` whole numbers [N, H, W].
         ``generator`` is a CPU generator, so that a seed draws the same on every device. The inputs are not written to.
+        :class:`Features` can only be mirrored; ValueError for anything more.
         """
+        if isinstance(images, Features):
+            return self._mirror_features(images, masks, generator)
         _check_images(images)
         if images.ndim != 4 or masks.shape != (len(images), *images.shape[2:]):
             raise ValueError(f"need images [N, 3, H, W] and masks [N, H, W]; got {list(images.shape)} and "
@@ -78,6 +86,16 @@ class Augment:
         if not images.is_floating_point():
             pixels = pixels.round()
         return pixels.clamp(0, 255).to(images.dtype), labels
+
+    def _mirror_features(self, features: Features, masks: Tensor, generator: torch.Generator):
+        """Exchange the features of some images for those of the mirrored image; the same draws as for images."""
+        if self != Augment(flip=self.flip):
+            raise ValueError(
+                "features of a frozen backbone can be mirrored and nothing else: train with sb.frozen.RECIPE, or with "
+                "augment=Augment(flip=0.5) on features computed with mirrored=True"
+            )
+        mirrored = torch.rand(7, len(features), generator=generator)[3].to(masks.device) < self.flip
+        return features.mirror(mirrored), torch.where(mirrored.view(-1, 1, 1), masks.flip(-1), masks)
 
     def _change_color(self, pixels: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
         """Scale the brightness, the contrast about the image's mean grey, the saturation about each pixel's grey."""
