@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segbook.data.dataset import check_dataset
+from segbook.guards import whole
 from segbook.metrics import ConfusionMatrix
 
 #: Pixels that the forest of ``pixel_classifier`` labels at a time; bounds the memory, not the result.
@@ -22,6 +24,7 @@ def location_prior(dataset) -> Tensor:
     Void is not counted. A place that is void in every image gets the class that is most frequent over all. Raises
     ``ValueError`` when every pixel is void, and ``BadData`` when the images differ in size.
     """
+    check_dataset(dataset)
     masks = dataset.tensors()[1]
     counts = torch.stack([(masks == label).sum(0) for label in range(dataset.num_classes)])
     total = counts.sum((1, 2))
@@ -55,8 +58,9 @@ def pixel_classifier(dataset, pixels: int = 40_000, trees: int = 10, seed: int =
     """
     from sklearn.ensemble import RandomForestClassifier  # part of the notebooks' requirements, not of the package's
 
-    if pixels < 1 or trees < 1:
-        raise ValueError(f"pixels and trees are at least 1; got {pixels} and {trees}")
+    whole("pixels", pixels, 1)
+    whole("trees", trees, 1)
+    check_dataset(dataset)
     images, masks = dataset.tensors()
     labels = masks.flatten().numpy()
     labelled = np.flatnonzero(labels != dataset.ignore_index)
@@ -87,6 +91,7 @@ def evaluate_baseline(prediction: Tensor | Callable[[Tensor], Tensor], dataset) 
     ``prediction``: one label map [H, W] that is the answer to every image, or a function from images uint8 [N, 3, H, W]
     to labels [N, H, W]. Raises ``ValueError`` when the sizes do not fit.
     """
+    check_dataset(dataset)
     images, masks = dataset.tensors()
     labels = prediction(images) if callable(prediction) else torch.as_tensor(prediction)
     if labels.shape not in (masks.shape, masks.shape[1:]):

@@ -1,5 +1,6 @@
 """Blocks that several papers share. Each is small enough to be read in the notebook that first meets it."""
 
+import math
 from collections import OrderedDict
 
 import torch
@@ -190,14 +191,19 @@ def center_crop(features: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def he_initialize(module: nn.Module) -> None:
-    """Weights of every convolution from N(0, 2 / fan_in), biases zero (He et al., 2015; U-Net section 3).
+    """Weights of every convolution from N(0, 2 / inputs), biases zero (He et al., 2015; U-Net section 3).
 
-    The factor 2 makes up for ReLU, which sets half of a centred signal to zero: the variance of the activations then
-    stays the same from layer to layer. Bilinear up-sampling keeps its weights.
+    ``inputs`` is how many numbers one output is the sum of: in_channels k k for a convolution; for a transposed one, whose
+    kernels overlap by k / stride, in_channels k k / stride² (four times fewer for U-Net's 2×2 at stride 2). The factor 2
+    makes up for ReLU, which sets half of a centred signal to zero: the variance of the activations then stays the same
+    from layer to layer. Bilinear up-sampling keeps its weights.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and not isinstance(layer, BilinearConvTranspose2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
+            inputs = layer.in_channels // layer.groups * math.prod(layer.kernel_size)
+            if isinstance(layer, nn.ConvTranspose2d):
+                inputs /= math.prod(layer.stride)
+            nn.init.normal_(layer.weight, std=math.sqrt(2 / inputs))
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 

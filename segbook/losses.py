@@ -1,15 +1,20 @@
 """Losses, class weights, and U-Net's border weights.
 
 Every loss is made first and called later: ``loss = cross_entropy(ignore_index=11)``, then ``loss(logits, target)`` with
-``logits`` float [N, K, H, W] and ``target`` integer [N, H, W].
+``logits`` float [N, K, H, W] and ``target`` integer [N, H, W] of any integer type. Raises TypeError for other types,
+ValueError for other shapes and for labels that are neither a class nor ``ignore_index``.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from segbook.data.dataset import check_dataset
+from segbook.metrics.label_maps import check_range, is_void
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -27,14 +32,19 @@ def cross_entropy(
     by the mean sum of weights instead of its own, and the mean of their losses is that of the whole batch.
     """
 
+    if class_weights is not None:
+        class_weights = torch.as_tensor(class_weights, dtype=torch.float32)
+        if class_weights.ndim != 1 or not (class_weights.isfinite() & (class_weights >= 0)).all():
+            raise ValueError("class_weights holds one finite number of at least 0 for each class, [K]")
+
     def loss(logits: Tensor, target: Tensor) -> Tensor:
-        target = target.long()
-        weights = None if class_weights is None else class_weights.to(logits.device, torch.float32)
+        labels, valid = checked(logits, target, ignore_index)
+        weights = None if class_weights is None else class_weights.to(logits.device)
         if weights is not None and len(weights) != logits.shape[1]:
             raise ValueError(f"{len(weights)} class weights do not fit logits of {logits.shape[1]} classes")
-        total = F.cross_entropy(logits.float(), target, weights, ignore_index=ignore_index, reduction="sum")
-        valid = target != ignore_index
-        count = valid.sum() if weights is None else (weights[target.where(valid, 0)] * valid).sum()
+        # -100 stands for void here, whatever the data's number is: it is never a class.
+        total = F.cross_entropy(logits.float(), labels.where(valid, -100), weights, ignore_index=-100, reduction="sum")
+        count = valid.sum() if weights is None else (weights[labels] * valid).sum()
         count = count if mean is None else mean(count)
         # Nothing counted means total is 0 too, so any divisor but 0 will do.
         return total / count.where(count > 0, 1)
@@ -50,8 +60,8 @@ def dice(ignore_index: int = -100) -> Loss:
     """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
-        valid = target != ignore_index
-        one_hot = F.one_hot(target.long().where(valid, 0), logits.shape[1]).movedim(-1, 1) * valid[:, None]
+        labels, valid = checked(logits, target, ignore_index)
+        one_hot = F.one_hot(labels, logits.shape[1]).movedim(-1, 1) * valid[:, None]
         probability = logits.float().softmax(dim=1) * valid[:, None]
         overlap = (probability * one_hot).sum((0, 2, 3))
         size = probability.sum((0, 2, 3)) + one_hot.sum((0, 2, 3))
@@ -62,6 +72,38 @@ def dice(ignore_index: int = -100) -> Loss:
     return loss
 
 
+def checked(logits: Tensor, target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """The labels int64 [N, H, W] with 0 in place of void, and where they are none, bool [N, H, W]; see above for errors."""
+    for name, value in (("logits", logits), ("target", target)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} must be a tensor, not {type(value).__name__}; torch.as_tensor(…) makes one")
+    if not logits.is_floating_point():
+        raise TypeError(f"logits must be floating-point numbers, one for each class and pixel, not {logits.dtype}")
+    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
+        raise TypeError(
+            f"target must hold integer labels, not {target.dtype}; .long() makes labels of whole numbers, .argmax(dim=1) "
+            "of one map for each class"
+        )
+    if logits.ndim != 4 or target.shape != logits.shape[:1] + logits.shape[2:]:
+        way = ""
+        if target.ndim == 4:
+            way = "; take .squeeze(1)" if target.shape[1] == 1 else "; take .argmax(dim=1) of one map for each class"
+        elif logits.ndim == 4 and target.ndim == 3:
+            way = "; bring logits to the size of the target (segbook.layers.resize)"
+        raise ValueError(
+            f"logits [N, K, H, W] and target [N, H, W] must fit, but they are {list(logits.shape)} and "
+            f"{list(target.shape)}{way}"
+        )
+    if logits.device != target.device:
+        raise ValueError(f"logits are on {logits.device}, target on {target.device}: move one of them with .to(…)")
+    # The type first: compared as bytes, -100 would be the label 156.
+    labels = target.as_subclass(Tensor).long()
+    valid = ~is_void(labels, ignore_index)
+    labels = labels.where(valid, 0)
+    check_range(labels, logits.shape[1], "target", ignore_index)
+    return labels, valid
+
+
 def median_frequency_weights(dataset, power: float = 1.0) -> Tensor:
     """Class weights (median(f) / f_c) ** power: float32 [K], large for rare classes.
 
@@ -69,9 +111,12 @@ def median_frequency_weights(dataset, power: float = 1.0) -> Tensor:
     Fergus, 2015, section 6.3.2). ``power=0.5`` softens the weights to their square root. A class that never appears
     gets the weight 0. Void pixels count neither above nor below the fraction line.
     """
+    if not math.isfinite(power):
+        raise ValueError(f"power must be a finite number, not {power}")
+    check_dataset(dataset)
     _, masks = dataset.tensors()
     classes = dataset.num_classes
-    # Whatever lies above the classes is void and is cut off.
+    # Void lies above the classes and is cut off.
     per_image = torch.stack([torch.bincount(mask.flatten(), minlength=classes)[:classes] for mask in masks]).double()
     pixels = per_image.sum(dim=0)
     pixels_where_present = ((per_image > 0) * per_image.sum(dim=1, keepdim=True)).sum(dim=0)
@@ -97,8 +142,10 @@ def unet_border_weights(mask, w0: float = 10.0, sigma: float = 5.0, class_weight
     mask = np.asarray(mask)
     if mask.ndim != 2 or not np.issubdtype(mask.dtype, np.integer):
         raise TypeError(f"mask must hold whole instance numbers [H, W], not {mask.dtype} {list(mask.shape)}")
-    if sigma <= 0:
-        raise ValueError(f"sigma must be positive, not {sigma}")
+    if mask.size and mask.min() < 0:
+        raise ValueError(f"instance numbers are 0 (background) or more; mask holds {mask.min()}")
+    if not 0 < sigma < math.inf or not math.isfinite(w0):
+        raise ValueError(f"sigma must be positive and w0 a number, both finite; got sigma={sigma}, w0={w0}")
     background_weight, cell_weight = class_weights
     weights = np.where(mask == 0, background_weight, cell_weight).astype(np.float64)
     nearest = np.full(mask.shape, np.inf)

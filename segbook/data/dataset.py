@@ -14,6 +14,16 @@ from segbook._bars import progress
 from segbook.data.files import BadData
 
 
+def check_dataset(dataset, name: str = "dataset") -> None:
+    """Raise TypeError for what is no data set of ours, such as a ``Subset`` of torch.utils.data, and name the way out."""
+    needed = ("tensors", "num_classes")
+    if not all(hasattr(dataset, attribute) for attribute in needed):
+        raise TypeError(
+            f"{name} must be a SegmentationDataset, such as segbook.data.load gives, not {type(dataset).__name__}; its "
+            "method subset(indices) chooses images"
+        )
+
+
 class SegmentationDataset(Dataset):
     """Images and their label maps.
 
@@ -61,6 +71,8 @@ class SegmentationDataset(Dataset):
 
     def _position(self, index: int) -> int:
         """``index`` as a plain number from 0 to ``len - 1``; negative numbers count from the end."""
+        if isinstance(index, bool | np.bool_) or (isinstance(index, Tensor) and index.dtype == torch.bool):
+            raise TypeError(f"{self!r} is indexed by numbers, not by True and False")
         position = operator.index(index)
         if not -len(self) <= position < len(self):
             raise IndexError(f"{self!r} has no item {position}")
@@ -69,6 +81,8 @@ class SegmentationDataset(Dataset):
     def _read(self, position: int) -> tuple[np.ndarray, np.ndarray]:
         """Image uint8 [H, W, 3] and class indices uint8 [H, W], brought to ``size``."""
         image, mask = self.source.read(self._indices[position])
+        self._check_arrays(self.source.where(self._indices[position]), image, mask)
+        mask = mask.astype(np.uint8, copy=False)
         if self.size is not None and self.size != mask.shape:
             width_height = self.size[::-1]
             image = np.asarray(Image.fromarray(image).resize(width_height, Image.Resampling.BILINEAR))
@@ -76,6 +90,25 @@ class SegmentationDataset(Dataset):
             # centres for both, so that image and mask stay aligned.
             mask = np.asarray(Image.fromarray(mask).resize(width_height, Image.Resampling.NEAREST))
         return image, mask
+
+    def _check_arrays(self, where: str, image: np.ndarray, mask: np.ndarray) -> None:
+        """Refuse a source's arrays that are not an image and labels of its pixels; no number may wrap around in a byte."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise BadData(f"{where}: an image must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
+        if not np.issubdtype(mask.dtype, np.integer):
+            raise BadData(f"{where}: labels must be whole numbers, not {mask.dtype}")
+        if mask.shape != image.shape[:2]:
+            raise BadData(f"{where}: labels {list(mask.shape)} do not fit the image {list(image.shape[:2])}")
+        if mask.size and (mask.min() < 0 or mask.max() > 255):
+            raise BadData(f"{where}: labels run from {mask.min()} to {mask.max()}, but only 0 to 255 can be kept")
+        known = np.arange(256) < self.num_classes
+        if 0 <= self.ignore_index <= 255:
+            known[self.ignore_index] = True
+        if not known[mask].all():
+            wrong = np.unique(mask[~known[mask]])[:10].tolist()
+            raise BadData(
+                f"{where}: labels {wrong} are neither one of the {self.num_classes} classes nor void ({self.ignore_index})"
+            )
 
     def __getitem__(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
         position = self._position(index)

@@ -1,5 +1,7 @@
 """The shared blocks: sizes, values, refusals."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -145,6 +147,27 @@ def test_frozen_bilinear_upsampling_takes_weights_that_were_learned():
 def test_shapes_without_numbers_count_the_whole_weight():
     up = layers.BilinearConvTranspose2d(21, 8)
     assert anatomy.count_macs(up, (5, 6), in_channels=21) == 5 * 6 * 21 * 21 * 16 * 16
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 2), (4, 2), (4, 4), (3, 1), (1, 1)])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_he_initialize_keeps_the_variance_through_a_transposed_convolution(kernel, stride, groups):
+    torch.manual_seed(0)
+    layer = torch.nn.ConvTranspose2d(256, 128, kernel, stride, groups=groups)
+    layers.he_initialize(layer)
+    assert not layer.bias.any()
+    x = math.sqrt(0.5) * torch.randn(4, 256, 24, 24)  # the mean square that ReLU leaves of 1, which He's 2 makes up for
+    inside = layer(x)[..., kernel : -kernel - stride + 1, kernel : -kernel - stride + 1]
+    assert inside.var().item() == pytest.approx(1, abs=0.08)
+
+
+@pytest.mark.parametrize("convolution", [torch.nn.Conv2d(16, 32, 3), torch.nn.Conv2d(16, 32, (3, 5), groups=4)])
+def test_he_initialize_is_pytorchs_for_convolutions(convolution):
+    torch.manual_seed(3)
+    layers.he_initialize(convolution)
+    torch.manual_seed(3)
+    expected = torch.nn.init.kaiming_normal_(torch.empty_like(convolution.weight), nonlinearity="relu")
+    assert torch.equal(convolution.weight, expected) and not convolution.bias.any()
 
 
 def test_he_initialize_leaves_bilinear_upsampling_alone():

@@ -151,3 +151,90 @@ def test_border_weights_refuse_what_is_no_instance_map():
         unet_border_weights(np.zeros((1, 4, 4), dtype=int))
     with pytest.raises(ValueError, match="sigma"):
         unet_border_weights(np.zeros((4, 4), dtype=int), sigma=0)
+
+
+LOSSES = {"cross_entropy": cross_entropy, "dice": dice}
+
+
+@pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32])
+@pytest.mark.parametrize("void", [-100, -1, 255, 300])
+def test_narrow_labels_are_the_same_labels(make, dtype, void):
+    # Within a byte -100 would be 156, -1 would be 255 and 300 would be 44: classes of this net.
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 200, 5, 6, generator=generator)
+    target = torch.randint(0, 100, (2, 5, 6), generator=generator)
+    target[0, 0, :2] = 156 if dtype != torch.int8 else 99
+    target[0, 1, :2] = 44
+    info = torch.iinfo(dtype)
+    if info.min <= void <= info.max:
+        target[1, :2] = void
+    wide = make(ignore_index=void)(logits, target)
+    assert torch.equal(make(ignore_index=void)(logits, target.to(dtype)), wide)
+    counted = make(ignore_index=-100)(logits, target.where(target != void, -100))
+    assert torch.equal(wide, counted)
+
+
+@pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize(
+    ("logits", "target", "error", "message"),
+    [
+        (
+            [1, 11, 4, 4],
+            torch.full((1, 4, 4), 255),
+            ValueError,
+            r"target holds labels \[255\] outside the classes 0..10",
+        ),
+        (
+            [1, 3, 4, 4],
+            torch.full((1, 4, 4), -1),
+            ValueError,
+            r"labels \[-1\] outside the classes 0..2 and ignore_index",
+        ),
+        ([1, 3, 4, 4], torch.full((1, 4, 4), 3, dtype=torch.uint8), ValueError, r"labels \[3\] outside"),
+        ([1, 3, 4, 4], torch.zeros(1, 1, 4, 4).long(), ValueError, r"\[1, 3, 4, 4\] and \[1, 1, 4, 4\]; take .squeeze"),
+        ([1, 3, 4, 4], torch.zeros(1, 3, 4, 4).long(), ValueError, r"take .argmax\(dim=1\)"),
+        ([1, 3, 4, 4], torch.zeros(1, 8, 8).long(), ValueError, "bring logits to the size of the target"),
+        ([1, 3, 4, 4], torch.zeros(2, 4, 4).long(), ValueError, "must fit"),
+        ([3, 4, 4], torch.zeros(4, 4).long(), ValueError, r"logits \[N, K, H, W\] and target \[N, H, W\] must fit"),
+        ([1, 3, 4, 4], torch.zeros(1, 4, 4), TypeError, "target must hold integer labels, not torch.float32"),
+        ([1, 3, 4, 4], torch.zeros(1, 4, 4).bool(), TypeError, "not torch.bool"),
+        ([1, 3, 4, 4], np.zeros((1, 4, 4), np.int64), TypeError, "target must be a tensor, not ndarray"),
+        (
+            [1, 3, 4, 4],
+            torch.zeros(1, 4, 4, dtype=torch.long, device="meta"),
+            ValueError,
+            "logits are on cpu, target on",
+        ),
+    ],
+)
+def test_what_is_no_target_is_refused_by_name(make, logits, target, error, message):
+    with pytest.raises(error, match=message):
+        make(ignore_index=11)(torch.zeros(logits), target)
+
+
+@pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
+def test_labels_are_no_logits(make):
+    with pytest.raises(TypeError, match="logits must be floating-point numbers"):
+        make()(torch.zeros(1, 3, 4, 4).long(), torch.zeros(1, 4, 4).long())
+
+
+@pytest.mark.parametrize("weights", [[1.0, -1.0], [1.0, math.nan], [[1.0, 2.0]]])
+def test_class_weights_are_numbers_of_at_least_0(weights):
+    with pytest.raises(ValueError, match="class_weights holds one finite number of at least 0 for each class"):
+        cross_entropy(class_weights=torch.tensor(weights))
+
+
+def test_median_frequency_weights_refuse_a_subset_of_torch():
+    half = torch.utils.data.Subset(Masks([[0, 1]], 2), [0])
+    with pytest.raises(TypeError, match=r"must be a SegmentationDataset.* not Subset; its method subset\(indices\)"):
+        median_frequency_weights(half)
+    with pytest.raises(ValueError, match="power must be a finite number"):
+        median_frequency_weights(Masks([[0, 1]], 2), power=math.inf)
+
+
+def test_border_weights_refuse_negative_numbers():
+    with pytest.raises(ValueError, match="instance numbers are 0 .background. or more; mask holds -1"):
+        unet_border_weights(np.array([[0, -1]]))
+    with pytest.raises(ValueError, match="sigma must be positive"):
+        unet_border_weights(np.array([[0, 1]]), sigma=math.nan)
