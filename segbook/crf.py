@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from segbook.gaussian_filters import AllPairs, PermutohedralLattice
+from segbook.guards import one_of, whole
 
 METHODS = {"lattice": PermutohedralLattice, "exact": AllPairs}
 NORMALIZATIONS = ("symmetric", "after", "none")
@@ -58,15 +59,28 @@ def normalized(kernel, ones: Tensor, normalization: str):
     return kernel
 
 
-@lru_cache(maxsize=4)
-def build_kernel(method, normalization, size, dtype, device, sigma_xy, sigma_rgb=None, pixels=None):
-    """A normalised kernel, kept for the next call: weights and labels do not change it, pixels only appearance."""
+def positions(size, sigma_xy: float, dtype, device) -> Tensor:
+    """Features [H·W, 2] of the pixels of an image of ``size`` (height, width): (x, y) over ``sigma_xy``."""
     y, x = (torch.arange(n, dtype=dtype, device=device) / sigma_xy for n in size)
-    features = torch.cartesian_prod(y, x).flip(1)  # [N, 2]
-    if pixels is not None:
-        colors = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).view(3, -1).T.to(device)
-        features = torch.cat([features, colors.to(dtype) / sigma_rgb], dim=1)  # [N, 5]
+    return torch.cartesian_prod(y, x).flip(1)
+
+
+def build_kernel(features: Tensor, method: str, normalization: str):
+    """The normalised kernel of pixels with such features: a function values [N, K] -> messages [N, K]."""
     return normalized(METHODS[method](features), torch.ones_like(features[:, :1]), normalization)
+
+
+def appearance_kernel(image: Tensor, sigma_xy, sigma_rgb, dtype, method, normalization):
+    """The kernel of position and colour. Every image has its own."""
+    colors = image.flatten(1).T.to(dtype) / sigma_rgb
+    features = torch.cat([positions(image.shape[1:], sigma_xy, dtype, image.device), colors], dim=1)  # [N, 5]
+    return build_kernel(features, method, normalization)
+
+
+@lru_cache(maxsize=1)
+def smoothness_kernel(size, sigma_xy, dtype, device, method, normalization):
+    """The kernel of position alone. The images of a data set share it, so that the last one is kept."""
+    return build_kernel(positions(size, sigma_xy, dtype, device), method, normalization)
 
 
 def local_update(minus_energy: Tensor, out: Tensor | None = None) -> Tensor:
@@ -110,11 +124,9 @@ class DenseCRF:
     def __post_init__(self):
         if type(self.appearance) is not Bilateral or type(self.smoothness) is not Gaussian:
             raise TypeError("appearance must be a Bilateral(weight, sigma_xy, sigma_rgb), smoothness a Gaussian(…)")
-        for name, choices in (("method", METHODS), ("normalization", NORMALIZATIONS)):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
-        if not isinstance(self.iterations, int) or self.iterations < 0:
-            raise ValueError(f"iterations must be a whole number, 0 or more, not {self.iterations!r}")
+        one_of("method", self.method, METHODS)
+        one_of("normalization", self.normalization, NORMALIZATIONS)
+        whole("iterations", self.iterations, 0)
 
     @torch.no_grad()
     def __call__(self, image: Tensor, probabilities: Tensor) -> Tensor:
@@ -125,14 +137,13 @@ class DenseCRF:
 
     def kernels(self, image: Tensor, dtype=torch.float32) -> list:
         """The pairs (weight, kernel) for :func:`mean_field`. A kernel without weight is left out."""
-        common = self.method, self.normalization, tuple(image.shape[1:]), dtype, image.device
-        near, alike = self.smoothness, self.appearance
+        near, alike, how = self.smoothness, self.appearance, (self.method, self.normalization)
         kernels = []
         if alike.weight > 0:
-            pixels = image.cpu().numpy().tobytes()
-            kernels.append((alike.weight, build_kernel(*common, alike.sigma_xy, alike.sigma_rgb, pixels)))
+            kernels.append((alike.weight, appearance_kernel(image, alike.sigma_xy, alike.sigma_rgb, dtype, *how)))
         if near.weight > 0:
-            kernels.append((near.weight, build_kernel(*common, near.sigma_xy)))
+            size = tuple(image.shape[1:])
+            kernels.append((near.weight, smoothness_kernel(size, near.sigma_xy, dtype, image.device, *how)))
         return kernels
 
 

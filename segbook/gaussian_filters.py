@@ -34,6 +34,9 @@ class AllPairs:
         return torch.cat([(block @ self.key.T).clamp_(min=-60).exp_() @ values for block in self.query.split(rows)])
 
 
+TOO_FINE = "the features span too many cells of the lattice: use a larger sigma_xy or sigma_rgb"
+
+
 class PermutohedralLattice:
     """Nearly a constant times the sum of :class:`AllPairs`, in time N·d²; the constant cancels when it is normalised.
 
@@ -45,6 +48,19 @@ class PermutohedralLattice:
     """
 
     def __init__(self, features: Tensor):
+        cell, weights, axes = self._embed(features)
+        numbers, steps = self._number_vertices(cell, axes)
+        vertices = self._share_vertices(numbers, weights)
+        self._link_neighbors(vertices, steps)
+        self.blur_weights = features.new_tensor([0.5, 1, 0.5]).repeat(len(vertices) + 1, 1)
+
+    @staticmethod
+    def _embed(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the pixels lie in the lattice: the simplex around each, and its place in it.
+
+        Gives a vertex [d+1, N], in multiples of d+1, from which one comes to the other vertices by steps along the
+        ``axes`` [d+1, N], smallest remainder first; and the barycentric weights [d+1, N] of the vertices in that order.
+        """
         d = features.shape[1]
         # Lift the features onto the plane Σ = 0 of d+1 dimensions, where the lattice is regular.
         elevated, total = [], torch.zeros_like(features[:, 0])
@@ -55,9 +71,8 @@ class PermutohedralLattice:
         elevated = torch.stack([total, *elevated])  # [d+1, N]
         # The simplex around a pixel: a vertex nearby, of coordinates divisible by d+1, and the ranks of the remainders.
         cell = (elevated / (d + 1)).round()
-        spans = ((d + 1) * (cell.amax(dim=1) - cell.amin(dim=1) + 7)).tolist()[:d]  # of coordinates, with room outside
-        if not (max(spans) < 2**18 and math.prod(spans) < 2**62):
-            raise ValueError("the features span too many cells of the lattice: use a larger sigma_xy or sigma_rgb")
+        if not (d + 1) * (cell.amax(dim=1) - cell.amin(dim=1)).max() < 2**18:
+            raise ValueError(TOO_FINE)
         rest, rank = elevated - (d + 1) * cell, cell.sum(dim=0).repeat(d + 1, 1)
         for i in range(d + 1):
             for j in range(i + 1, d + 1):
@@ -67,39 +82,54 @@ class PermutohedralLattice:
         wrap = (rank / (d + 1)).floor()
         cell, rank = cell - wrap, (rank - (d + 1) * wrap).long()
         axes = torch.arange(d + 1, device=rank.device)[:, None].expand_as(rank)
-        axes = torch.empty_like(rank).scatter_(0, d - rank, axes)  # the axes of each pixel, smallest remainder first
+        axes = torch.empty_like(rank).scatter_(0, d - rank, axes)
         rest = (elevated - (d + 1) * cell).gather(0, axes) / (d + 1)
-        weights = rest - rest.roll(1, dims=0)  # barycentric coordinates: the pixel as a mean of its d+1 vertices
+        weights = rest - rest.roll(1, dims=0)  # the pixel as a mean of its d+1 vertices
         weights[0] += 1
+        return cell, weights, axes
 
-        # Number the vertices so that a step along one of the d+1 axes adds a constant to the number.
+    @staticmethod
+    def _number_vertices(cell: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
+        """A number for each vertex of each pixel [d+1, N], so that a step along axis i adds steps[i] to the number."""
+        d = len(cell) - 1
         corner = (d + 1) * (cell[:d] - cell[:d].amin(dim=1, keepdim=True) + 2)
-        strides = [math.prod(map(int, spans[:i])) for i in range(d)]
-        steps = torch.tensor([sum(strides) - (d + 1) * stride for stride in [*strides, 0]], device=rank.device)
+        spans = [int(span) for span in (corner.amax(dim=1) + 3 * (d + 1)).tolist()]  # of coordinates, with room outside
+        if math.prod(spans) >= 2**62:
+            raise ValueError(TOO_FINE)
+        strides = [math.prod(spans[:i]) for i in range(d)]
+        steps = torch.tensor([sum(strides) - (d + 1) * stride for stride in [*strides, 0]], device=axes.device)
         first = sum(coordinate.long() * stride for coordinate, stride in zip(corner, strides))
-        # From vertex to vertex of a simplex one goes along every axis once, smallest remainder first.
-        numbers = torch.cat([first[None], first + steps[axes[:-1]].cumsum(dim=0)])  # [d+1, N]
+        # From vertex to vertex of a simplex one goes along every axis once.
+        return torch.cat([first[None], first + steps[axes[:-1]].cumsum(dim=0)]), steps
 
-        # Sorting brings the pixels of a vertex together: a vertex begins where the number changes.
+    def _share_vertices(self, numbers: Tensor, weights: Tensor) -> Tensor:
+        """Bring the pixels of a vertex together, for splat, and remember each pixel's vertices, for slice.
+
+        Gives the numbers [M] of the vertices that have pixels, in ascending order.
+        """
+        d = len(numbers) - 1
         numbers, order = numbers.T.flatten().sort()
         weights = weights.T.contiguous()  # [N, d+1], as the numbers were before
-        begins = F.pad(numbers[1:] != numbers[:-1], (1, 0), value=True)
+        begins = F.pad(numbers[1:] != numbers[:-1], (1, 0), value=True)  # a vertex begins where the number changes
         starts, vertex = begins.nonzero().flatten(), begins.cumsum(0) - 1
-        vertices, missing = numbers[starts], len(starts)  # one empty vertex, the last, stands for all missing ones
         self.splat_pixels = (order // (d + 1)).int()
         self.splat_weights = weights.flatten().index_select(0, order)
         self.splat_starts = F.pad(starts, (0, 1), value=len(order)).int()
         self.slice_vertices = torch.empty_like(order).scatter_(0, order, vertex).view(-1, d + 1).int()
         self.slice_weights = weights / (1 + 2.0**-d)
-        self.neighbors = torch.full((d + 1, missing + 1, 3), missing, dtype=torch.int32, device=rank.device)
-        itself = torch.arange(missing, dtype=torch.int32, device=rank.device)
-        for neighbors, step in zip(self.neighbors, steps):  # columns: vertex before, itself, vertex after
+        return numbers[starts]
+
+    def _link_neighbors(self, vertices: Tensor, steps: Tensor) -> None:
+        """For each axis and vertex: (the vertex before, itself, the vertex after); M, the last, stands for missing ones."""
+        missing, device = len(vertices), vertices.device
+        self.neighbors = torch.full((len(steps), missing + 1, 3), missing, dtype=torch.int32, device=device)
+        itself = torch.arange(missing, dtype=torch.int32, device=device)
+        for neighbors, step in zip(self.neighbors, steps):
             after = torch.searchsorted(vertices, vertices + step).clamp_(max=missing - 1)
             after = after.where(vertices.index_select(0, after) == vertices + step, missing)
             neighbors[:-1, 1], neighbors[:-1, 2] = itself, after
             neighbors[:, 0].scatter_(0, after, itself)  # whose neighbour after I am, that one is my neighbour before
         self.neighbors[:, missing] = missing
-        self.blur_weights = features.new_tensor([0.5, 1, 0.5]).repeat(missing + 1, 1)
 
     def normalize_(self, columns: Tensor, rows: Tensor) -> None:
         """From now on multiply what pixel j sends by columns[j] and what pixel i receives by rows[i], both [N]."""

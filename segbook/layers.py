@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from segbook.guards import one_of, whole
+
 
 def scaled(channels: int, width: float) -> int:
     """Number of channels of a net that is ``width`` times as wide as the paper's, at least 1.
@@ -81,8 +83,7 @@ class SeparableConv2d(nn.Sequential):
             "activation_first": ["relu", "depthwise", "depthwise_norm", "pointwise", "pointwise_norm"],
             "activation_last": [name for name in parts if name != "relu"],
         }
-        if order not in orders:
-            raise ValueError(f"order must be one of {', '.join(orders)}; got {order!r}")
+        one_of("order", order, orders)
         super().__init__(OrderedDict((name, parts[name]) for name in orders[order]))
 
 
@@ -108,34 +109,31 @@ class BilinearConvTranspose2d(nn.ConvTranspose2d):
     counts the outside as zero. Any other kernel and padding give (H - 1)*stride + kernel_size - 2*padding; FCN's
     released nets use ``kernel_size=64, padding=0`` at stride 32 and crop.
 
-    The weight is [channels, channels, k, k] with the kernel on the diagonal (class i to class i) and zeros elsewhere.
-    It is frozen unless ``learned``; there is no bias. Frozen, it is computed class by class, without the zeros; shapes
-    without numbers (``sb.anatomy``) still go through the whole weight, so that MACs are counted as the released nets
-    have them. Change a frozen weight by ``load_state_dict`` only. Raises ValueError for a stride below 1.
+    Frozen (the default), every channel is enlarged by itself: the weight is [channels, 1, k, k], one kernel a group.
+    ``learned`` lets the channels mix: [channels, channels, k, k] with the kernel on the diagonal and zeros elsewhere,
+    which is how the released nets keep it. There is no bias. Raises ValueError for a stride below 1.
     """
 
     def __init__(self, channels, stride, *, kernel_size=None, padding=None, learned=False):
-        if stride < 1:
-            raise ValueError(f"stride must be at least 1, got {stride}")
+        whole("stride", stride, 1)
         kernel_size = 2 * stride - stride % 2 if kernel_size is None else kernel_size
         padding = stride // 2 if padding is None else padding
-        kernel = bilinear_kernel(kernel_size)
-        super().__init__(channels, channels, kernel_size, stride, padding, bias=False)
+        groups = 1 if learned else channels
+        super().__init__(channels, channels, kernel_size, stride, padding, groups=groups, bias=False)
+        alone = torch.eye(channels) if learned else torch.ones(channels, 1)
         with torch.no_grad():
-            self.weight.copy_(torch.eye(channels)[:, :, None, None] * kernel)
+            self.weight.copy_(alone[:, :, None, None] * bilinear_kernel(kernel_size))
         self.weight.requires_grad_(learned)
-        self.class_to_class = True  # until other weights are loaded, as of a net that has learnt them
-        self.register_load_state_dict_post_hook(BilinearConvTranspose2d.look_at_weight)
 
-    def look_at_weight(self, incompatible_keys=None) -> None:
-        if not self.weight.is_meta:
-            self.class_to_class = bool(self.weight.count_nonzero() == self.weight.diagonal().count_nonzero())
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.weight.requires_grad or not self.class_to_class or x.is_meta:
-            return super().forward(x)
-        stamps = self.weight.diagonal().permute(2, 0, 1).unsqueeze(1)  # [channels, 1, k, k]
-        return F.conv_transpose2d(x, stamps, None, self.stride, self.padding, groups=self.in_channels)
+def fully_connected(in_channels, out_channels, kernel_size, *, padding=0, dilation=1, batch_norm=False, dropout=0.5):
+    """The layers of fc6 or fc7 of VGG-16 as a convolution: convolution, (batch norm,) ReLU, dropout; a list.
+
+    FCN pads by hand or not at all, DeepLab dilates; whoever wants the size kept pads by dilation * (kernel_size - 1) // 2.
+    """
+    layers = [nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation)]
+    layers += [nn.BatchNorm2d(out_channels)] if batch_norm else []
+    return [*layers, nn.ReLU(inplace=True), nn.Dropout(dropout)]
 
 
 class ASPP(nn.Module):
@@ -208,6 +206,10 @@ def he_initialize(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def resize(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Bilinear resize of [N, C, H, W] to [N, C, *size]; corners are not aligned (any size keeps pixel centres in place)."""
-    return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
+def resize(logits: torch.Tensor, size: tuple[int, int], align_corners: bool = False) -> torch.Tensor:
+    """Bilinear resize of [N, C, H, W] to [N, C, *size].
+
+    With ``align_corners=False`` a cell is a square and the squares of both maps cover the same image, so that pixel centres
+    keep their place at any size. True puts the first and the last cell on the first and the last pixel.
+    """
+    return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=align_corners)

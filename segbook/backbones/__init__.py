@@ -9,20 +9,49 @@ Sources: AlexNet (Krizhevsky et al., 2012) in its Caffe form, VGG-16 (Simonyan a
 Le, 2019), whose ImageNet weights are installed with the course.
 """
 
+import inspect
+
+from torch import nn
+
 from segbook.backbones.alexnet import AlexNet
 from segbook.backbones.efficientnet import EfficientNetLite0, MBConv
 from segbook.backbones.pretrained import (
     WeightsNotFound,
-    check_fits_pretrained,
-    check_output_stride,
     in_cache,
+    load_pretrained,
     pretrained_state,
 )
 from segbook.backbones.resnet import RESNET_BLOCKS, Bottleneck, ResNet
 from segbook.backbones.vgg import VGG16, VGG16_STAGES
 from segbook.backbones.xception import Xception65, XceptionBlock
+from segbook.guards import one_of
+
+#: The backbones that a DeepLab may be built on: name -> class. All of them know an output stride.
+CLASSES = {"vgg16": VGG16, "resnet50": ResNet, "resnet101": ResNet, "xception65": Xception65}
+
+
+def build(name: str, **options) -> nn.Module:
+    """A backbone of :data:`CLASSES`. Its ``forward`` gives a list of maps, shallow to deep: ``out_channels`` says
+    how many channels each has, ``strides`` at which stride it lies in the classifier.
+
+    All take ``width``, ``in_channels``, ``output_stride`` and ``weights`` (torchvision's enum or None), and each has
+    :func:`own_options`. Raises ValueError for an unknown name, TypeError for an option that the backbone does not have.
+    """
+    one_of("backbone", name, CLASSES)
+    return ResNet(name, **options) if CLASSES[name] is ResNet else CLASSES[name](**options)
+
+
+def own_options(name: str) -> list[str]:
+    """The options of a backbone beyond the four that all have."""
+    known = inspect.signature(CLASSES[name]).parameters.values()
+    shared = ("width", "in_channels", "output_stride", "weights")
+    return [option.name for option in known if option.kind == option.KEYWORD_ONLY and option.name not in shared]
+
 
 __all__ = [
+    "CLASSES",
+    "build",
+    "own_options",
     "AlexNet",
     "VGG16_STAGES",
     "VGG16",
@@ -36,6 +65,5 @@ __all__ = [
     "WeightsNotFound",
     "pretrained_state",
     "in_cache",
-    "check_fits_pretrained",
-    "check_output_stride",
+    "load_pretrained",
 ]

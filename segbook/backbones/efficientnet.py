@@ -14,7 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from segbook.backbones.pretrained import WeightsNotFound, check_fits_pretrained, check_output_stride
+from segbook.backbones.pretrained import WeightsNotFound, check_fits_pretrained
+from segbook.guards import one_of
 from segbook.layers import he_initialize, scaled
 
 #: Kernel, stride, number of blocks and channels of each stage.
@@ -86,7 +87,7 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self, *, width=1.0, in_channels=3, output_stride=32, num_classes=None, weights=None):
         super().__init__()
-        check_output_stride(output_stride)
+        one_of("output_stride", output_stride, (8, 16, 32))
         if weights not in (None, "imagenet"):
             raise ValueError(f'weights of EfficientNet-Lite0 are "imagenet" or None, got {weights!r}')
         if num_classes not in (None, 1000) and weights:

@@ -1,4 +1,4 @@
-"""Pretrained weights and output strides: what the backbones share."""
+"""Pretrained weights: what the backbones share."""
 
 from pathlib import Path
 
@@ -43,7 +43,11 @@ def check_fits_pretrained(width: float, in_channels: int) -> None:
         )
 
 
-def check_output_stride(output_stride: int, choices=(8, 16, 32)) -> None:
-    """Raise ValueError for an output stride that this net cannot have, naming those it can."""
-    if output_stride not in choices:
-        raise ValueError(f"output_stride must be one of {', '.join(map(str, choices))}; got {output_stride!r}")
+def load_pretrained(net, weights, width: float, in_channels: int) -> None:
+    """Copy torchvision's weights into ``net`` through its ``load_torchvision``; without weights (None) do nothing.
+
+    Raises ValueError for a net that they cannot fit, and what :func:`pretrained_state` raises.
+    """
+    if weights is not None:
+        check_fits_pretrained(width, in_channels)
+        net.load_torchvision(pretrained_state(weights))

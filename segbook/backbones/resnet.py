@@ -4,7 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from segbook.backbones.pretrained import check_fits_pretrained, check_output_stride, pretrained_state
+from segbook.backbones.pretrained import load_pretrained
+from segbook.guards import one_of
 from segbook.layers import he_initialize, scaled
 
 
@@ -39,6 +40,13 @@ class Bottleneck(nn.Module):
 
 RESNET_BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 
+#: (stride, dilation) of the four stages by output stride: what is taken from the stride is given to the dilation.
+STAGES = {
+    32: ((1, 1), (2, 1), (2, 1), (2, 1)),
+    16: ((1, 1), (2, 1), (2, 1), (1, 2)),
+    8: ((1, 1), (2, 1), (1, 2), (1, 4)),
+}
+
 
 class ResNet(nn.Module):
     """ResNet-50 or -101 without its classifier; ``forward`` returns the outputs of its four stages.
@@ -55,52 +63,29 @@ class ResNet(nn.Module):
     blocks start as the identity: without ImageNet weights a short training then gets much farther.
     """
 
+    strides = (4, 8, 16, 32)
+
     def __init__(
-        self,
-        name="resnet50",
-        *,
-        width=1.0,
-        in_channels=3,
-        output_stride=32,
-        multi_grid=None,
-        zero_init_residual=False,
-        weights=None,
-    ):
+        self, name="resnet50", *, width=1.0, in_channels=3, output_stride=32, multi_grid=None,
+        zero_init_residual=False, weights=None,
+    ):  # fmt: skip
         super().__init__()
-        check_output_stride(output_stride)
-        if name not in RESNET_BLOCKS:
-            raise ValueError(f"unknown ResNet {name!r}; choose one of: {', '.join(RESNET_BLOCKS)}")
-        blocks = RESNET_BLOCKS[name]
-        if multi_grid is not None and len(multi_grid) != blocks[-1]:
-            raise ValueError(f"multi_grid needs one number for each of the {blocks[-1]} last blocks, got {multi_grid}")
+        one_of("name", name, RESNET_BLOCKS)
+        one_of("output_stride", output_stride, STAGES)
         channels = scaled(64, width)
         self.conv1 = nn.Conv2d(in_channels, channels, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        stride, dilation, self.out_channels = 4, 1, []
-        for index, count in enumerate(blocks):
-            step, before = (1 if index == 0 else 2), dilation
-            if stride * step > output_stride:
-                step, dilation = 1, dilation * 2
-            stride *= step
-            rates = [before] + [dilation] * (count - 1)
-            if index == 3 and multi_grid is not None:
-                rates = [32 // output_stride * unit for unit in multi_grid]
-            inner = scaled(64 * 2**index, width)
-            stage = nn.Sequential()
-            for number, rate in enumerate(rates):
-                stage.append(Bottleneck(channels, inner, stride=step if number == 0 else 1, dilation=rate))
-                channels = 4 * inner
-            setattr(self, f"layer{index + 1}", stage)
-            self.out_channels.append(channels)
+        rates = block_rates(RESNET_BLOCKS[name], STAGES[output_stride], multi_grid)
+        self.out_channels = [4 * scaled(64 * 2**index, width) for index in range(4)]
+        for index, (before, after) in enumerate(zip([channels, *self.out_channels], self.out_channels)):
+            stride, _ = STAGES[output_stride][index]
+            setattr(self, f"layer{index + 1}", bottlenecks(before, after, stride, rates[index]))
         he_initialize(self)
         if zero_init_residual:
-            for block in self.modules():
-                if isinstance(block, Bottleneck):
-                    nn.init.zeros_(block.bn3.weight)
-        if weights is not None:
-            check_fits_pretrained(width, in_channels)
-            self.load_torchvision(pretrained_state(weights))
+            for block in (block for block in self.modules() if isinstance(block, Bottleneck)):
+                nn.init.zeros_(block.bn3.weight)
+        load_pretrained(self, weights, width, in_channels)
 
     def forward(self, x):
         x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
@@ -113,3 +98,21 @@ class ResNet(nn.Module):
     def load_torchvision(self, state: dict[str, torch.Tensor]) -> None:
         """Copy torchvision's weights; the names are the same, only the classifier ``fc`` is left out."""
         self.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
+
+
+def block_rates(counts, stages, multi_grid=None) -> list[list[int]]:
+    """The dilation of every block: that of its stage, in the first block that of the stage before (see ``ResNet``)."""
+    rates = [[max(1, rate // 2)] + [rate] * (count - 1) for count, (_, rate) in zip(counts, stages)]
+    if multi_grid is not None:
+        if len(multi_grid) != counts[-1]:
+            raise ValueError(f"multi_grid needs one number for each of the {counts[-1]} last blocks, got {multi_grid}")
+        rates[-1] = [stages[-1][1] * unit for unit in multi_grid]
+    return rates
+
+
+def bottlenecks(in_channels, out_channels, stride, rates) -> nn.Sequential:
+    """One bottleneck for each of ``rates``; the first of them changes stride and channels."""
+    blocks = nn.Sequential(Bottleneck(in_channels, out_channels // 4, stride=stride, dilation=rates[0]))
+    for rate in rates[1:]:
+        blocks.append(Bottleneck(out_channels, out_channels // 4, dilation=rate))
+    return blocks

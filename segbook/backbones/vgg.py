@@ -3,11 +3,20 @@
 import torch
 from torch import nn
 
-from segbook.backbones.pretrained import check_fits_pretrained, check_output_stride, pretrained_state
+from segbook.backbones.pretrained import load_pretrained
+from segbook.guards import one_of
 from segbook.layers import he_initialize, scaled
 
 #: Channels and number of 3x3 convolutions of the five stages; every stage ends with a max pooling.
 VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+
+#: (dilation of the convolutions, stride of the pooling) of the five stages by output stride. A pooling that does not
+#: stride is paid by dilation in the stages behind it.
+VGG16_RATES = {
+    32: ((1, 2), (1, 2), (1, 2), (1, 2), (1, 2)),
+    16: ((1, 2), (1, 2), (1, 2), (1, 2), (1, 1)),
+    8: ((1, 2), (1, 2), (1, 2), (1, 1), (2, 1)),
+}
 
 
 class VGG16(nn.Module):
@@ -22,46 +31,28 @@ class VGG16(nn.Module):
     with batch norm). 14,714,688 parameters (14,723,136 with batch norm).
     """
 
+    strides = (2, 4, 8, 16, 32)
+
     def __init__(
-        self,
-        *,
-        width=1.0,
-        in_channels=3,
-        batch_norm=False,
-        first_padding=1,
-        pool_kernel=2,
-        output_stride=32,
-        weights=None,
-    ):
+        self, *, width=1.0, in_channels=3, batch_norm=False, first_padding=1, pool_kernel=2, output_stride=32, weights=None
+    ):  # fmt: skip
         super().__init__()
-        check_output_stride(output_stride)
-        if pool_kernel not in (2, 3):
-            raise ValueError(f"pool_kernel must be 2 (VGG, FCN) or 3 (DeepLab), got {pool_kernel}")
+        one_of("output_stride", output_stride, VGG16_RATES)
+        one_of("pool_kernel", pool_kernel, (2, 3))
+        if pool_kernel == 2 and output_stride < 32:
+            raise ValueError("pool_kernel=2 cannot keep the size at stride 1; use pool_kernel=3 as DeepLab does")
         self.stages, self.pools, self.out_channels = nn.ModuleList(), nn.ModuleList(), []
-        channels, stride, dilation = in_channels, 1, 1
-        for index, (out_channels, count) in enumerate(VGG16_STAGES):
-            layers = []
-            for number in range(count):
-                padding = first_padding if index == number == 0 else dilation
-                layers.append(nn.Conv2d(channels, scaled(out_channels, width), 3, padding=padding, dilation=dilation))
-                channels = scaled(out_channels, width)
-                layers += [nn.BatchNorm2d(channels)] if batch_norm else []
-                layers.append(nn.ReLU(inplace=True))
-            self.stages.append(nn.Sequential(*layers))
-            self.out_channels.append(channels)
-            if stride < output_stride:
-                step, stride = 2, stride * 2
+        for (channels, count), (dilation, stride) in zip(VGG16_STAGES, VGG16_RATES[output_stride]):
+            before = self.out_channels[-1] if self.out_channels else in_channels
+            self.out_channels.append(scaled(channels, width))
+            self.stages.append(convolutions(before, self.out_channels[-1], count, dilation, batch_norm))
+            if pool_kernel == 2:
+                self.pools.append(nn.MaxPool2d(2, stride, ceil_mode=True))
             else:
-                step, dilation = 1, dilation * 2  # the stride that is left out becomes dilation behind it
-            if pool_kernel == 2 and step == 1:
-                raise ValueError("pool_kernel=2 cannot keep the size at stride 1; use pool_kernel=3 as DeepLab does")
-            self.pools.append(
-                nn.MaxPool2d(2, step, ceil_mode=True) if pool_kernel == 2 else nn.MaxPool2d(3, step, padding=1)
-            )
+                self.pools.append(nn.MaxPool2d(3, stride, padding=1))
+        self.stages[0][0].padding = (first_padding, first_padding)
         he_initialize(self)
-        if weights is not None:
-            check_fits_pretrained(width, in_channels)
-            self.load_torchvision(pretrained_state(weights))
+        load_pretrained(self, weights, width, in_channels)
 
     def forward(self, x):
         pooled = []
@@ -83,3 +74,13 @@ class VGG16(nn.Module):
                 "batch_norm=False, vgg16_bn weights with batch_norm=True"
             )
         self.load_state_dict({mine: state[name] for mine, name in zip(ours, theirs)})
+
+
+def convolutions(in_channels, out_channels, count, dilation, batch_norm) -> nn.Sequential:
+    """``count`` 3x3 convolutions that keep the size, each followed by ReLU (and batch norm before it)."""
+    layers = []
+    for before in [in_channels] + [out_channels] * (count - 1):
+        layers.append(nn.Conv2d(before, out_channels, 3, padding=dilation, dilation=dilation))
+        layers += [nn.BatchNorm2d(out_channels)] if batch_norm else []
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from segbook.backbones.pretrained import check_output_stride
+from segbook.guards import one_of
 from segbook.layers import ConvNormAct, SeparableConv2d, he_initialize, scaled
 
 
@@ -42,8 +42,16 @@ class XceptionBlock(nn.Module):
         return (y, kept) if low_level else y
 
 
+#: (stride, dilation) of the third entry block, the middle flow and the two exit blocks by output stride.
+XCEPTION_STAGES = {
+    32: ((2, 1), (1, 1), (2, 1), (1, 1)),
+    16: ((2, 1), (1, 1), (1, 1), (1, 2)),
+    8: ((1, 1), (1, 2), (1, 2), (1, 4)),
+}
+
+
 class Xception65(nn.Module):
-    """The modified aligned Xception of DeepLab v3+ (figure 4); ``forward`` returns (low-level map, features).
+    """The modified aligned Xception of DeepLab v3+ (figure 4); ``forward`` returns [low-level map, features].
 
     Images [N, C, H, W] give a low-level map [N, 256, H/4, W/4] (second convolution of the second entry block) and
     features [N, 2048, H/os, W/os]. The paper's three changes to Xception are marked in the code: (1) a deeper middle
@@ -52,36 +60,33 @@ class Xception65(nn.Module):
     stands in the last block only; the paper describes it everywhere. 37,867,312 parameters.
     """
 
-    def __init__(self, *, width=1.0, in_channels=3, output_stride=16, middle_blocks=16):
+    strides = (4, 32)
+
+    def __init__(self, *, width=1.0, in_channels=3, output_stride=16, middle_blocks=16, weights=None):
         super().__init__()
-        check_output_stride(output_stride)
-
-        def c(channels):
-            return scaled(channels, width)
-
-        # What each stride that is left out costs: rates of the middle flow, the first and the second exit block.
-        entry3_stride, exit_stride = (2 if output_stride > 8 else 1), (2 if output_stride > 16 else 1)
-        middle_rate = 1 if output_stride > 8 else 2
-        last_rate = {32: 1, 16: 2, 8: 4}[output_stride]
-
-        self.stem = nn.Sequential(ConvNormAct(in_channels, c(32), stride=2), ConvNormAct(c(32), c(64)))
+        if weights is not None:
+            raise ValueError("torchvision has no weights for Xception-65; use a ResNet backbone with them")
+        one_of("output_stride", output_stride, XCEPTION_STAGES)
+        (s3, _), (_, middle), (s_exit, rate), (_, last) = XCEPTION_STAGES[output_stride]
+        c32, c64, c128, c256, c728, c1024, c1536, c2048 = (
+            scaled(channels, width) for channels in (32, 64, 128, 256, 728, 1024, 1536, 2048)
+        )
+        self.stem = nn.Sequential(ConvNormAct(in_channels, c32, stride=2), ConvNormAct(c32, c64))
         for block in self.stem:
             block[1].eps = 1e-3
-        self.entry1 = XceptionBlock(c(64), [c(128)] * 3, stride=2, shortcut="conv")
-        self.entry2 = XceptionBlock(c(128), [c(256)] * 3, stride=2, shortcut="conv")
-        self.entry3 = XceptionBlock(c(256), [c(728)] * 3, stride=entry3_stride, shortcut="conv")
+        self.entry1 = XceptionBlock(c64, [c128] * 3, stride=2, shortcut="conv")
+        self.entry2 = XceptionBlock(c128, [c256] * 3, stride=2, shortcut="conv")
+        self.entry3 = XceptionBlock(c256, [c728] * 3, stride=s3, shortcut="conv")
         self.middle = nn.Sequential(  # change 1: sixteen times
-            *(XceptionBlock(c(728), [c(728)] * 3, rate=middle_rate) for _ in range(middle_blocks))
+            *(XceptionBlock(c728, [c728] * 3, rate=middle) for _ in range(middle_blocks))
         )
-        exit_channels = [c(728), c(1024), c(1024)]
-        self.exit1 = XceptionBlock(c(728), exit_channels, stride=exit_stride, rate=middle_rate, shortcut="conv")
-        exit_channels = [c(1536), c(1536), c(2048)]
+        self.exit1 = XceptionBlock(c728, [c728, c1024, c1024], stride=s_exit, rate=rate, shortcut="conv")
         self.exit2 = XceptionBlock(  # change 3: norm and ReLU after depthwise and pointwise
-            c(1024), exit_channels, rate=last_rate, shortcut="none", order="activation_last"
+            c1024, [c1536, c1536, c2048], rate=last, shortcut="none", order="activation_last"
         )
-        self.low_level_channels, self.out_channels = c(256), c(2048)
+        self.out_channels = [c256, c2048]
         he_initialize(self)
 
     def forward(self, x):
         x, low_level = self.entry2(self.entry1(self.stem(x)), low_level=True)
-        return low_level, self.exit2(self.exit1(self.middle(self.entry3(x))))
+        return [low_level, self.exit2(self.exit1(self.middle(self.entry3(x))))]

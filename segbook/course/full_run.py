@@ -87,7 +87,8 @@ def train_one(wish: TrainOptions) -> int:
     sizes = list(training.tensors()[0].shape[-2:])
     options = dict(session.profile.options_for(wish.model))
     names, palette = list(training.classes), training.palette.tolist()
-    save_model(out / "model.pt", model, ModelCard(wish.model, width, names, palette, sizes, session.dataset, options))
+    built = session.profile.architecture_for(wish.model)
+    save_model(out / "model.pt", model, ModelCard(built, width, names, palette, sizes, session.dataset, options))
     record = {
         "format": leaderboard.FORMAT,
         "model": wish.model,

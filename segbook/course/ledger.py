@@ -187,15 +187,15 @@ def default(function: Callable, name: str):
 # ------------------------------------------------------------------------------------------------------------------- FCN
 
 
-def fcn_offsets(name: str, **options) -> tuple[int, ...]:
+def fcn_offsets(name: str) -> tuple[int, ...]:
     """Where the cropped maps of FCN begin, from its layers alone; ValueError if the net crops elsewhere.
 
     Cell x of a map sits at pixel a x + b of the image. A transposed convolution of stride s and kernel k turns this into
     a' = a / s and b' = b - a' (k - 1) / 2; maps that are added must agree, and the last one must begin at pixel 0.
     """
-    model = net(name, **options)
+    model = net(name)
     deconvolutions = [m for m in model.children() if isinstance(m, nn.ConvTranspose2d)]
-    if options.get("backbone") == "alexnet":
+    if name == "fcn_alexnet":
         chain, skips = [*model.backbone.features], []
     else:
         chain = vgg_chain(model)
@@ -219,10 +219,10 @@ def fcn_offsets(name: str, **options) -> tuple[int, ...]:
     return tuple(offsets)
 
 
-def fcn_field(name: str, **options) -> int:
+def fcn_field(name: str) -> int:
     """Receptive field of one score."""
-    model = net(name, **options)
-    chain = [*model.backbone.features] if options.get("backbone") == "alexnet" else vgg_chain(model)
+    model = net(name)
+    chain = [*model.backbone.features] if name == "fcn_alexnet" else vgg_chain(model)
     return anatomy.receptive_field([*chain, model.classifier[0]])[-1].field
 
 
@@ -235,7 +235,6 @@ def fcn_sides() -> tuple[int, ...]:
 
 def fcn_facts() -> list[Fact]:
     paper, table = "arXiv 1411.4038", "arXiv 1411.4038, table 1"
-    alexnet = {"backbone": "alexnet"}
     released = "released nets voc-fcn*, counted layer by layer"
     crops = "crop offsets in the released voc-fcn* nets"
 
@@ -256,24 +255,24 @@ def fcn_facts() -> list[Fact]:
 
     return [
         Fact("FCN", "parameters, VGG-16", 134, table, lambda: millions("fcn32s"), digits=0, unit="M"),
-        Fact("FCN", "parameters, AlexNet", 57, table, lambda: millions("fcn32s", **alexnet), digits=0, unit="M"),
+        Fact("FCN", "parameters, AlexNet", 57, table, lambda: millions("fcn_alexnet"), digits=0, unit="M"),
         Fact("FCN", "receptive field, VGG-16", 404, table, lambda: fcn_field("fcn32s"), unit="pixels"),
-        Fact("FCN", "receptive field, AlexNet", 355, table, lambda: fcn_field("fcn32s", **alexnet), unit="pixels"),
+        Fact("FCN", "receptive field, AlexNet", 355, table, lambda: fcn_field("fcn_alexnet"), unit="pixels"),
         Fact("FCN", "parameters of 32s, 16s, 8s", (134_346_581, 134_357_354, 134_362_751), released,
              lambda: tuple(count(n) for n in ("fcn32s", "fcn16s", "fcn8s"))),
         Fact("FCN", "crop offset of 32s", (19,), crops, lambda: fcn_offsets("fcn32s")),
         Fact("FCN", "crop offsets of 16s: pool4, scores", (5, 27), crops, lambda: fcn_offsets("fcn16s")),
         Fact("FCN", "crop offsets of 8s: pool4, pool3, scores", (5, 9, 31), crops, lambda: fcn_offsets("fcn8s")),
-        Fact("FCN", "crop offset, AlexNet", (18,), crops, lambda: fcn_offsets("fcn32s", **alexnet)),
+        Fact("FCN", "crop offset, AlexNet", (18,), crops, lambda: fcn_offsets("fcn_alexnet")),
         Fact("FCN", "sides at 500: pool5, scores, ×2, ×2, ×8", (22, 16, 34, 70, 568), "released net voc-fcn8s",
              fcn_sides),
         Fact("FCN", "bilinear kernel of 4, in one direction", (0.25, 0.75, 0.75, 0.25), "released code, surgery.py",
              bilinear),
         Fact("FCN", "new score layers start at zero", True, f"{paper}, section 4", zero_scores),
         Fact("FCN", "scales of pool4, pool3 when trained at once", (0.01, 0.0001), "released net voc-fcn8s-atonce",
-             lambda: net("fcn8s", at_once=True).scales),
+             lambda: models.fcn.AT_ONCE),
         Fact("FCN", "inner up-sampling is learned", True, f"{paper}, section 4", upsampling_learns,
-             departs="frozen, as in the released nets; learned_upsampling=True learns it", known=False),
+             departs="frozen, as in the released nets", known=False),
         Fact("FCN", "trained with batch norm", False, f"{paper}, section 4", trained_with_batch_norm,
              departs="without ImageNet weights VGG-16 does not learn without it", known=True),
     ]  # fmt: skip
@@ -307,7 +306,7 @@ def segnet_facts() -> list[Fact]:
     released = "released nets, counted layer by layer"
 
     def encoder_field() -> int:
-        stages = net("segnet", 11, variant="basic").encoder
+        stages = net("segnet_basic", 11).encoder
         return anatomy.receptive_field([layer for s in stages for layer in (s[0], nn.MaxPool2d(2))])[-1].field
 
     def convolutions() -> tuple[int, int]:
@@ -331,7 +330,7 @@ def segnet_facts() -> list[Fact]:
         Fact("SegNet", "heights on the way down from 360", (360, 180, 90, 45, 23, 12), released, segnet_sides),
         Fact("SegNet", "heights on the way up", (23, 45, 90, 180, 360), released, segnet_up_sides),
         Fact("SegNet", "parameters of SegNet-Basic", 1.425, f"{paper}, table 1",
-             lambda: millions("segnet", 11, variant="basic"), digits=3, unit="M",
+             lambda: millions("segnet_basic", 11), digits=3, unit="M",
              departs="the paper's count is about 10,000 above that of its own released net", known=1.417),
         Fact("SegNet", "receptive field of Basic's encoder", 106, paper, encoder_field, unit="pixels"),
         Fact("SegNet", "memory of a full map over its indices", 64.0, f"{paper}, table 1", lambda: index_saving(2),
@@ -402,7 +401,8 @@ def unet_facts() -> list[Fact]:
         Fact("U-Net", "border weights: w0, sigma", (10.0, 5.0), f"{paper}, equation 2",
              lambda: tuple(default(losses.unet_border_weights, n) for n in ("w0", "sigma"))),
         Fact("U-Net", "elastic deformation: grid, sigma", (3, 10.0), f"{paper}, section 3.1", elastic),
-        Fact("U-Net", "dropout at the end of the way down", 0.5, "released net phseg_v5", lambda: unet().dropout.p),
+        Fact("U-Net", "dropout at the end of the way down", 0.5, "released net phseg_v5",
+             lambda: unet().contracting[-1][-1].p),
         Fact("U-Net", "batch norm in the net that the course trains on streets", False, f"{paper}, section 2",
              normalized,
              departs="the padded variant that most people use: output as large as the image", known=True),
@@ -526,10 +526,9 @@ def deeplab_v3_facts() -> list[Fact]:
         return tuple(b[0].dilation[0] for b in net("deeplab_v3", output_stride=output_stride).neck[0].convs[1:4])
 
     def torchvision_count() -> tuple:
-        return tuple(
-            count("deeplab_v3", backbone=b, output_stride=8, multi_grid=None, extra_convolution=True)
-            for b in ("resnet50", "resnet101")
-        )
+        with torch.device("meta"):
+            nets = [models.deeplab_v3.torchvision_form(21, name) for name in ("resnet50", "resnet101")]
+        return tuple(map(anatomy.count_parameters, nets))
 
     def momentum() -> float:
         return next(m.momentum for m in net("deeplab_v3").modules() if isinstance(m, nn.BatchNorm2d))
@@ -546,7 +545,7 @@ def deeplab_v3_facts() -> list[Fact]:
         Fact("DeepLab v3", "branches of the pyramid, channels joined", (5, 1280), f"{paper}, figure 5",
              lambda: (aspp("branches"), aspp("joined"))),
         Fact("DeepLab v3", "rates of blocks 5 to 7 at 16, multi-grid (1, 2, 4)", (4, 8, 16, 8, 16, 32, 16, 32, 64),
-             f"{paper}, figure 3b, section 3.2", lambda: dilations(net("deeplab_v3", head="cascade").neck)),
+             f"{paper}, figure 3b, section 3.2", lambda: dilations(net("deeplab_v3_cascade").neck)),
         Fact("DeepLab v3", "valid weights of a 3×3 on a map of 65: rate 1, rate 65", (9, 1), f"{paper}, figure 4",
              lambda: (valid_weights(1), valid_weights(65))),
         Fact("DeepLab v3", "parameters in torchvision: ResNet-50, -101", (42_004_074, 60_996_202),
@@ -571,12 +570,9 @@ def deeplab_v3plus_facts() -> list[Fact]:
         return anatomy.count_parameters(net("deeplab_v3plus").backbone)
 
     def decoder() -> tuple:
-        model = net("deeplab_v3plus", separable=False)
-        return (
-            model.reduce_low_level[0].in_channels,
-            model.reduce_low_level[0].out_channels,
-            *(layer[0].out_channels for layer in model.decoder),
-        )
+        part = net("deeplab_v3plus", separable=False).decoder
+        reduce = part.reduce[0]
+        return reduce.in_channels, reduce.out_channels, *(layer[0].out_channels for layer in part.refine)
 
     def branch_weights() -> tuple:
         return tuple(
@@ -599,13 +595,13 @@ def deeplab_v3plus_facts() -> list[Fact]:
              lambda: giga_macs(513, output_stride=8, **standard),
              digits=2, unit="G", departs=padded.format("13.57"), known=248.78),
         Fact("DeepLab v3+", "MACs without decoder, standard, 16", 68.00, table5,
-             lambda: giga_macs(513, decoder=False, **standard),
+             lambda: giga_macs(513, decoder=None, **standard),
              digits=2, unit="G", departs=padded.format("2.93"), known=64.92),
         Fact("DeepLab v3+", "MACs, ResNet-101, 16", 101.28, table3, lambda: giga_macs(513, **resnet),
              digits=2, unit="G",
              departs="that ResNet has a stem of three 3×3 and strides in the last unit of a stage", known=92.82),
         Fact("DeepLab v3+", "encoder and score side at 513", (33, 129), f"{paper}, section 3.1",
-             lambda: tuple(score_side("deeplab_v3plus", (513, 513), decoder=d)[0] for d in (False, True))),
+             lambda: tuple(score_side("deeplab_v3plus", (513, 513), **o)[0] for o in ({"decoder": None}, {}))),
         Fact("DeepLab v3+", "decoder: low-level in, reduced, two 3×3", (256, 48, 256, 256),
              f"{paper}, tables 1 and 2", decoder),
         Fact("DeepLab v3+", "Xception-65: parameters of the trunk", 37_867_312,

@@ -16,7 +16,8 @@ class Profile:
 
     ``size`` (height, width) in pixels and ``count`` (images a split, None = all) by data set, with ``"*"`` for the rest;
     ``width``, ``recipe`` and ``options`` by model, likewise. ``options`` are what a net needs in this profile beyond its
-    width: the defaults of ``sb.models.build`` are always the paper's.
+    width: the defaults of ``sb.models.build`` are always the paper's. ``stands_in`` names, for a model that is too heavy
+    here, the smaller net of the same paper that is built instead.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Profile:
     width: dict[str, float]
     recipe: dict[str, Recipe]
     options: dict[str, dict] = field(default_factory=dict)
+    stands_in: dict[str, str] = field(default_factory=dict)
 
     def size_for(self, dataset: str) -> tuple[int, int] | None:
         """(height, width) of a data set's images; None leaves every file its own size."""
@@ -37,6 +39,10 @@ class Profile:
     def width_for(self, model: str) -> float:
         """The factor on a net's channels; 1 is the paper's."""
         return self.width.get(model, self.width["*"])
+
+    def architecture_for(self, model: str) -> str:
+        """The name under which ``sb.models.build`` knows the net that is built for a model."""
+        return self.stands_in.get(model, model)
 
     def options_for(self, model: str) -> dict:
         """What a net is built with beside its width: options of ``sb.models.build``."""
@@ -57,7 +63,7 @@ _FROM_SCRATCH = {
 
 # Every stage of SegNet's decoder is one more to be learnt before a value reaches full size. At equal CPU time three stages
 # of SegNet-Basic learnt more than four, 16 maps with 5x5 kernels more than 8 with 7x7, and all of them more than VGG-16's.
-_SMALL_SEGNET = {"variant": "basic", "stages": 3, "kernel_size": 5}
+_SMALL_SEGNET = {"stages": 3, "kernel_size": 5}
 
 # On a map of 3x4 cells the paper's 4096 channels of fc6 and fc7 gain nothing over 1024 and cost a third of the time.
 _SMALL_FC = {"fc_channels": 1024}
@@ -128,6 +134,7 @@ QUICK = Profile(
         "deeplab_v1": 0.125,
         "deeplab_v2": 0.125,
         "deeplab_v3": 0.125,
+        "deeplab_v3_cascade": 0.125,
         "deeplab_v3plus": 0.125,
         **dict.fromkeys(_FCN, 0.125),
         "*": 0.25,
@@ -145,8 +152,9 @@ QUICK = Profile(
     },
     options=_FROM_SCRATCH
     | {"segnet": _SMALL_SEGNET, "deeplab_v1": _SMALL_LARGE_FOV, "deeplab_v2": _SMALL_V2, "deeplab_v3": _SMALL_V3}
-    | {"deeplab_v3plus": _SMALL_V3}
+    | {"deeplab_v3_cascade": _SMALL_V3, "deeplab_v3plus": _SMALL_V3}
     | dict.fromkeys(_FCN, _FROM_SCRATCH["fcn8s"] | _SMALL_FC),
+    stands_in={"segnet": "segnet_basic"},
 )
 
 FULL = Profile(

@@ -56,7 +56,9 @@ class Run:
         torch.manual_seed(self.seed if seed is None else seed)
         width = self.profile.width_for(name) if width is None else width
         options = {**self.profile.options_for(name), **options}
-        return segbook.models.build(name, num_classes, width=width, **options).to(self.device)
+        return segbook.models.build(self.profile.architecture_for(name), num_classes, width=width, **options).to(
+            self.device
+        )
 
     def recipe(self, model: str = "*", **changes) -> Recipe:
         """The profile's training recipe for a model, with changes: ``run.recipe("unet", steps=100)``."""

@@ -5,6 +5,9 @@ from importlib import import_module
 
 from torch import nn
 
+from segbook import backbones
+from segbook.guards import whole
+
 # name -> module:class, fixed options. Several names may be one class with another option.
 _REGISTRY = {
     "fcn32s": ("segbook.models.fcn:FCN", {"stride": 32}),
@@ -18,22 +21,40 @@ _REGISTRY = {
     "deeplab_v3plus": ("segbook.models.deeplab_v3plus:DeepLabV3Plus", {}),
 }
 
+# The second nets of three papers.
+_VARIANTS = {
+    "fcn_alexnet": ("segbook.models.fcn:FCNAlexNet", {}),
+    "segnet_basic": ("segbook.models.segnet:SegNetBasic", {}),
+    "deeplab_v3_cascade": ("segbook.models.deeplab_v3:DeepLabV3Cascade", {}),
+}
 
-def names() -> list[str]:
-    """The architectures that :func:`build` knows, in the order of the course."""
-    return list(_REGISTRY)
+
+def names(*, variants: bool = False) -> list[str]:
+    """The architectures of the course in its order; with ``variants`` also the second nets that some papers have."""
+    return [*_REGISTRY, *(_VARIANTS if variants else ())]
 
 
 def _constructor(name: str):
-    if name not in _REGISTRY:
-        raise ValueError(f"unknown model {name!r}; choose one of: {', '.join(names())}")
-    path, fixed = _REGISTRY[name]
+    known = {**_REGISTRY, **_VARIANTS}
+    if name not in known:
+        raise ValueError(f"unknown model {name!r}; choose one of: {', '.join(known)}")
+    path, fixed = known[name]
     module, _, attribute = path.partition(":")
     return getattr(import_module(module), attribute), fixed
 
 
+def _options(constructor, fixed: dict, backbone: str | None) -> list[str]:
+    """The names of a net's options beyond width and channels, and of those that it passes on to its backbone."""
+    parameters = inspect.signature(constructor).parameters
+    known = [p.name for p in parameters.values() if p.kind == p.KEYWORD_ONLY]
+    if "backbone_options" in parameters:
+        backbone = backbone or parameters["backbone"].default
+        known += backbones.own_options(backbone) if backbone in backbones.CLASSES else []
+    return [name for name in dict.fromkeys(known) if name not in ("width", "in_channels", *fixed)]
+
+
 def build(name: str, num_classes: int, *, width: float = 1.0, in_channels: int = 3, **paper_options) -> nn.Module:
-    """Build one of :func:`names`.
+    """Build one of :func:`names`, variants included.
 
     ``num_classes`` counts the classes without void. ``width=1.0`` is the paper's net; other values scale the channels and
     nothing else. ``paper_options`` are the options of the model's own class, described in its docstring.
@@ -42,13 +63,10 @@ def build(name: str, num_classes: int, *, width: float = 1.0, in_channels: int =
     that the model does not have.
     """
     constructor, fixed = _constructor(name)
-    if num_classes < 1:
-        raise ValueError(f"num_classes must be at least 1, got {num_classes}")
-    if in_channels < 1:
-        raise ValueError(f"in_channels must be at least 1, got {in_channels}")
-    known = [p.name for p in inspect.signature(constructor).parameters.values() if p.kind == p.KEYWORD_ONLY]
+    whole("num_classes", num_classes, 1)
+    whole("in_channels", in_channels, 1)
+    offered = _options(constructor, fixed, paper_options.get("backbone"))
     for option in paper_options:
-        if option not in known or option in fixed:
-            offered = [k for k in known if k not in ("width", "in_channels") and k not in fixed]
+        if option not in offered:
             raise TypeError(f"{name} has no option {option!r}; it has: {', '.join(offered) or 'none'}")
     return constructor(num_classes, width=width, in_channels=in_channels, **fixed, **paper_options)

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from segbook.backbones import VGG16, check_fits_pretrained, pretrained_state
-from segbook.layers import check_min_size, he_initialize, resize, scaled
+from segbook.backbones import VGG16
+from segbook.layers import check_min_size, fully_connected, he_initialize, resize, scaled
 
 #: Kernel, rate and maps of fc6 in the paper's table 2 (field of view); "large" is DeepLab-LargeFOV.
 FIELDS_OF_VIEW = {
@@ -52,54 +52,28 @@ class DeepLabV1(nn.Module):
     """
 
     def __init__(
-        self,
-        num_classes,
-        *,
-        width=1.0,
-        in_channels=3,
-        field_of_view="large",
-        multi_scale=False,
-        batch_norm=False,
-        dropout=0.5,
-        backbone_weights=None,
-    ):
+        self, num_classes, *, width=1.0, in_channels=3, field_of_view="large", multi_scale=False, batch_norm=False,
+        dropout=0.5, backbone_weights=None,
+    ):  # fmt: skip
         super().__init__()
         kernel, rate, maps = resolve_field_of_view(field_of_view)
-        maps = scaled(maps, width)
+        maps, side = scaled(maps, width), scaled(128, width)
         self.backbone = VGG16(
-            width=width, in_channels=in_channels, batch_norm=batch_norm, pool_kernel=3, output_stride=8
-        )
+            width=width, in_channels=in_channels, batch_norm=batch_norm, pool_kernel=3, output_stride=8,
+            weights=backbone_weights,
+        )  # fmt: skip
         *pooled, deep = self.backbone.out_channels
         self.pool5a = nn.AvgPool2d(3, stride=1, padding=1)
-
-        def norm():
-            return [nn.BatchNorm2d(maps)] if batch_norm else []
-
-        self.classifier = nn.Sequential(
-            nn.Conv2d(deep, maps, kernel, padding=rate * (kernel - 1) // 2, dilation=rate),  # fc6
-            *norm(),
-            nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
-            nn.Conv2d(maps, maps, 1),  # fc7
-            *norm(),
-            nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
-        )
+        keep, common = rate * (kernel - 1) // 2, {"batch_norm": batch_norm, "dropout": dropout}
+        fc6 = fully_connected(deep, maps, kernel, padding=keep, dilation=rate, **common)
+        self.classifier = nn.Sequential(*fc6, *fully_connected(maps, maps, 1, **common))
         he_initialize(self.classifier)
-        self.side_branches = nn.ModuleList()
-        if multi_scale:
-            side = scaled(128, width)
-            for channels in (in_channels, *pooled):
-                first, second = nn.Conv2d(channels, side, 3, padding=1), nn.Conv2d(side, side, 1)
-                self.side_branches.append(nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True)))
-            he_initialize(self.side_branches)
-            maps += side * len(self.side_branches)
-        self.fc8 = nn.Conv2d(maps, num_classes, 1)
+        sources = (in_channels, *pooled) if multi_scale else ()
+        self.side_branches = nn.ModuleList(side_branch(channels, side) for channels in sources)
+        he_initialize(self.side_branches)
+        self.fc8 = nn.Conv2d(maps + side * len(sources), num_classes, 1)
         nn.init.normal_(self.fc8.weight, std=0.01)
         nn.init.zeros_(self.fc8.bias)
-        if backbone_weights is not None:
-            check_fits_pretrained(width, in_channels)
-            self.backbone.load_torchvision(pretrained_state(backbone_weights))
 
     def coarse_logits(self, x: torch.Tensor) -> torch.Tensor:
         """The coarse scores [N, K, H/8, W/8] that the paper trains on and the CRF starts from."""
@@ -112,3 +86,9 @@ class DeepLabV1(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         check_min_size(*x.shape[-2:])
         return resize(self.coarse_logits(x), x.shape[-2:])
+
+
+def side_branch(in_channels: int, maps: int) -> nn.Sequential:
+    """The two layers that multi-scale prediction puts on the image and on each of the first four poolings."""
+    first, second = nn.Conv2d(in_channels, maps, 3, padding=1), nn.Conv2d(maps, maps, 1)
+    return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))

@@ -8,8 +8,9 @@ Parameters with 21 classes: 44,048,532 (ResNet-101), 37,877,652 (VGG-16).
 import torch
 from torch import nn
 
-from segbook.backbones import VGG16, ResNet, check_fits_pretrained, pretrained_state
-from segbook.layers import check_min_size, he_initialize, resize, scaled
+from segbook import backbones
+from segbook.guards import one_of, whole
+from segbook.layers import check_min_size, fully_connected, he_initialize, resize, scaled
 
 #: Rates of the paper's two pyramids (section 3.2).
 ASPP_SMALL, ASPP_LARGE = (2, 4, 8, 12), (6, 12, 18, 24)
@@ -27,22 +28,13 @@ class SummedASPP(nn.Module):
         self.branches = nn.ModuleList()
         for rate in rates:
             if hidden is None:
-                last = nn.Conv2d(in_channels, num_classes, 3, padding=rate, dilation=rate)
-                branch = nn.Sequential(last)
+                branch = nn.Sequential(nn.Conv2d(in_channels, num_classes, 3, padding=rate, dilation=rate))
             else:
-                fc6 = nn.Conv2d(in_channels, hidden, 3, padding=rate, dilation=rate)
-                fc7, last = nn.Conv2d(hidden, hidden, 1), nn.Conv2d(hidden, num_classes, 1)
-                branch = nn.Sequential(
-                    fc6,
-                    nn.ReLU(inplace=True),
-                    nn.Dropout(dropout),
-                    fc7,
-                    nn.ReLU(inplace=True),
-                    nn.Dropout(dropout),
-                    last,
-                )
+                fc6 = fully_connected(in_channels, hidden, 3, padding=rate, dilation=rate, dropout=dropout)
+                fc7, fc8 = fully_connected(hidden, hidden, 1, dropout=dropout), nn.Conv2d(hidden, num_classes, 1)
+                branch = nn.Sequential(*fc6, *fc7, fc8)
             he_initialize(branch)
-            nn.init.normal_(last.weight, std=0.01)
+            nn.init.normal_(branch[-1].weight, std=0.01)
             self.branches.append(branch)
 
     def forward(self, x):
@@ -55,41 +47,30 @@ class DeepLabV2(nn.Module):
     Images [N, C, H, W], H, W >= 32, give logits [N, K, H, W]: scores at stride 8, resized bilinearly.
 
     ``backbone``: "resnet101", "resnet50" or "vgg16". ``rates``: of the pyramid; (6, 12, 18, 24) is ASPP-L,
-    (2, 4, 8, 12) ASPP-S, a single (12,) LargeFOV. ``batch_norm`` concerns VGG-16 only (a departure, for training from
-    scratch), ``zero_init_residual`` ResNet only (there for the same reason). ``backbone_weights``: torchvision's ImageNet
-    weights. Departure: the first block of a dilated stage keeps the rate before it, so that dense and strided net agree
-    exactly; the released net dilates all blocks.
+    (2, 4, 8, 12) ASPP-S, a single (12,) LargeFOV. ``dropout`` stands in the branches of VGG-16. ``backbone_weights``:
+    torchvision's ImageNet weights; further options go to the backbone: ``zero_init_residual`` of a ResNet and
+    ``batch_norm`` of VGG-16 (a departure) make training from scratch possible. Departure: the first block of a dilated
+    stage keeps the rate before it, so that dense and strided net agree exactly; the released net dilates all blocks.
     """
 
     def __init__(
-        self,
-        num_classes,
-        *,
-        width=1.0,
-        in_channels=3,
-        backbone="resnet101",
-        rates=ASPP_LARGE,
-        batch_norm=False,
-        dropout=0.5,
-        zero_init_residual=False,
-        backbone_weights=None,
-    ):
+        self, num_classes, *, width=1.0, in_channels=3, backbone="resnet101", rates=ASPP_LARGE, dropout=0.5,
+        backbone_weights=None, **backbone_options,
+    ):  # fmt: skip
         super().__init__()
-        if backbone not in ("resnet101", "resnet50", "vgg16"):
-            raise ValueError(f'backbone must be "resnet101", "resnet50" or "vgg16", got {backbone!r}')
-        if not rates or any(not isinstance(rate, int) or rate < 1 for rate in rates):
-            raise ValueError(f"rates must be one or more positive whole numbers, got {rates!r}")
-        common = {"width": width, "in_channels": in_channels, "output_stride": 8}
+        one_of("backbone", backbone, ("resnet101", "resnet50", "vgg16"))
+        if not rates:
+            raise ValueError("rates must be one or more whole numbers, got none")
+        for rate in rates:
+            whole("a rate", rate, 1)
+        hidden = None
         if backbone == "vgg16":
-            self.backbone = VGG16(**common, pool_kernel=3, batch_norm=batch_norm)
-            hidden = scaled(1024, width)
-        else:
-            self.backbone = ResNet(backbone, zero_init_residual=zero_init_residual, **common)
-            hidden = None
+            hidden, backbone_options = scaled(1024, width), {"pool_kernel": 3, **backbone_options}
+        self.backbone = backbones.build(
+            backbone, width=width, in_channels=in_channels, output_stride=8, weights=backbone_weights,
+            **backbone_options,
+        )  # fmt: skip
         self.classifier = SummedASPP(self.backbone.out_channels[-1], num_classes, rates, hidden, dropout)
-        if backbone_weights is not None:
-            check_fits_pretrained(width, in_channels)
-            self.backbone.load_torchvision(pretrained_state(backbone_weights))
 
     def coarse_logits(self, x: torch.Tensor) -> torch.Tensor:
         """The coarse scores [N, K, H/8, W/8], before the resize."""

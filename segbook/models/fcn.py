@@ -10,13 +10,17 @@ Parameters with 21 classes, fixed bilinear weights not counted: 134,346,581 (32s
 import torch
 from torch import nn
 
-from segbook.backbones import VGG16, AlexNet, check_fits_pretrained, pretrained_state
-from segbook.layers import BilinearConvTranspose2d, check_min_size, he_initialize, scaled
+from segbook.backbones import VGG16, AlexNet, load_pretrained
+from segbook.guards import one_of
+from segbook.layers import BilinearConvTranspose2d, check_min_size, fully_connected, he_initialize, scaled
 
 #: Where the padding of 100 pixels lands in each map that is cut back: (rows and columns to skip), see chapter 06.
 CROP_POOL4, CROP_POOL3 = 5, 9
 CROP_SCORES = {32: 19, 16: 27, 8: 31}
 CROP_ALEXNET = 18
+
+#: What pool4 and pool3 are multiplied by when all three strides are trained at once, so that they cannot flood the rest.
+AT_ONCE = (0.01, 0.0001)
 
 
 class FCN(nn.Module):
@@ -29,105 +33,54 @@ class FCN(nn.Module):
     poolings and a 7x7 kernel, and the surplus is cropped. ``padding=1`` needs no crop offsets: every layer is padded by
     what keeps its cells in place. The two share weights; their grids of cells lie three pixels apart, and near the border
     the first sees zeros from farther away.
-    ``learned_upsampling`` lets the transposed convolutions learn; they start as bilinear interpolation.
-    ``at_once`` multiplies pool4 by 0.01 and pool3 by 0.0001 before they are scored, which the paper needs to train the
-    8s net without stages. ``backbone`` "vgg16" or "alexnet" (stride 32 and padding 100 only). ``backbone_weights``:
-    torchvision's ``VGG16_Weights``; fc6 and fc7 are taken over too.
+    Up-sampling is bilinear and frozen, as in the released nets. ``backbone_weights``: torchvision's ``VGG16_Weights``; fc6
+    and fc7 are taken over too. To train the 8s net without stages, set the attribute ``scales`` to :data:`AT_ONCE`.
 
     Two departures, for small nets without ImageNet weights: ``batch_norm`` after every convolution but the scores makes
     training from scratch possible, and ``fc_channels`` (scaled by ``width`` like all channels) makes fc6 and fc7 lighter.
     """
 
     def __init__(
-        self,
-        num_classes,
-        *,
-        stride=8,
-        width=1.0,
-        in_channels=3,
-        fc_channels=4096,
-        backbone="vgg16",
-        padding=100,
-        learned_upsampling=False,
-        at_once=False,
-        batch_norm=False,
-        dropout=0.5,
-        backbone_weights=None,
-    ):
+        self, num_classes, *, stride=8, width=1.0, in_channels=3, fc_channels=4096, padding=100, batch_norm=False,
+        dropout=0.5, backbone_weights=None,
+    ):  # fmt: skip
         super().__init__()
-        if stride not in (32, 16, 8):
-            raise ValueError(f"stride must be 32, 16 or 8, got {stride!r}")
-        if padding not in (100, 1):
-            raise ValueError(f"padding must be 100 (the paper's, with crops) or 1 (crop-free), got {padding!r}")
-        if backbone not in ("vgg16", "alexnet"):
-            raise ValueError(f'backbone must be "vgg16" or "alexnet", got {backbone!r}')
-        if backbone == "alexnet" and (stride != 32 or padding != 100 or batch_norm or backbone_weights is not None):
-            raise ValueError(
-                "the AlexNet variant exists at stride 32 with padding 100 only, without batch norm or weights"
-            )
-        self.stride, self.padding, self.cropped = stride, padding, padding == 100
-        self.scales = (0.01, 0.0001) if at_once else (1.0, 1.0)
-
-        if backbone == "alexnet":
-            self.backbone = AlexNet(width=width, in_channels=in_channels, first_padding=100)
-            deep, kernel, self.crop = self.backbone.out_channels, 6, CROP_ALEXNET
-        else:
-            self.backbone = VGG16(width=width, in_channels=in_channels, batch_norm=batch_norm, first_padding=padding)
-            (*_, pool3, pool4, deep), kernel, self.crop = self.backbone.out_channels, 7, CROP_SCORES[stride]
-
-        fc = scaled(fc_channels, width)
-
-        def fully_connected(in_channels, kernel_size):  # as a convolution
-            padding = 0 if self.cropped else kernel_size // 2
-            layers = [nn.Conv2d(in_channels, fc, kernel_size, padding=padding)]
-            layers += [nn.BatchNorm2d(fc)] if batch_norm else []
-            return [*layers, nn.ReLU(inplace=True), nn.Dropout(dropout)]
-
-        self.classifier = nn.Sequential(*fully_connected(deep, kernel), *fully_connected(fc, 1))  # fc6 and fc7
+        one_of("stride", stride, (32, 16, 8))
+        one_of("padding", padding, (100, 1))
+        self.stride, self.padding, self.scales = stride, padding, (1.0, 1.0)
+        self.cropped, self.crop = padding == 100, CROP_SCORES[stride]
+        self.backbone = VGG16(width=width, in_channels=in_channels, batch_norm=batch_norm, first_padding=padding)
+        (*_, pool3, pool4, pool5), fc = self.backbone.out_channels, scaled(fc_channels, width)
+        common = {"batch_norm": batch_norm, "dropout": dropout}
+        fc6 = fully_connected(pool5, fc, 7, padding=0 if self.cropped else 3, **common)
+        self.classifier = nn.Sequential(*fc6, *fully_connected(fc, fc, 1, **common))
         he_initialize(self.classifier)
-
-        def upsample(factor, kernel_size):
-            keep = 0 if self.cropped else None  # None: the padding that keeps every cell in its place
-            return BilinearConvTranspose2d(
-                num_classes, factor, kernel_size=kernel_size, padding=keep, learned=learned_upsampling
-            )
-
         self.score_fr = zero_convolution(fc, num_classes)
         if stride <= 16:
-            self.upscore2 = upsample(2, 4)
+            self.upscore2 = upsample(num_classes, 2, self.cropped)
             self.score_pool4 = zero_convolution(pool4, num_classes)
         if stride == 8:
-            self.upscore_pool4 = upsample(2, 4)
+            self.upscore_pool4 = upsample(num_classes, 2, self.cropped)
             self.score_pool3 = zero_convolution(pool3, num_classes)
-        self.upscore = upsample(stride, 63 if backbone == "alexnet" else 2 * stride)
-        if backbone_weights is not None:
-            check_fits_pretrained(width, in_channels)
-            self.load_torchvision(pretrained_state(backbone_weights))
+        self.upscore = upsample(num_classes, stride, self.cropped)
+        load_pretrained(self, backbone_weights, width, in_channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         size = x.shape[-2:]
         check_min_size(*size)
-        if isinstance(self.backbone, AlexNet):
-            deep = self.backbone(x)
-        else:
-            *_, pool3, pool4, deep = self.backbone(x)
+        *_, pool3, pool4, deep = self.backbone(x)
         scores = self.score_fr(self.classifier(deep))
         if self.stride <= 16:
             scores = self.fuse(self.upscore2(scores), self.score_pool4(self.scales[0] * pool4), CROP_POOL4)
         if self.stride == 8:
             scores = self.fuse(self.upscore_pool4(scores), self.score_pool3(self.scales[1] * pool3), CROP_POOL3)
-        return self.crop_to(self.upscore(scores), size, self.crop)
+        return window(self.upscore(scores), size, self.crop if self.cropped else 0)
 
     def fuse(self, scores, skip, offset):
         """Add the scores of two depths where they look at the same pixels: FCN sums, U-Net will concatenate."""
         if self.cropped:
-            return scores + self.crop_to(skip, scores.shape[-2:], offset)
-        return self.crop_to(scores, skip.shape[-2:], 0) + skip
-
-    def crop_to(self, maps, size, offset):
-        """The window of ``size`` (height, width) of [N, C, H, W] that begins ``offset`` cells in; 0 without crops."""
-        offset = offset if self.cropped else 0
-        return maps[..., offset : offset + size[0], offset : offset + size[1]]
+            return scores + window(skip, scores.shape[-2:], offset)
+        return window(scores, skip.shape[-2:], 0) + skip
 
     def continue_from(self, coarser: "FCN") -> None:
         """Take over the weights of the coarser net of the stage before (32s to 16s, 16s to 8s); new scores stay zero.
@@ -155,6 +108,38 @@ class FCN(nn.Module):
             for ours, theirs in ((fc6, "classifier.0"), (fc7, "classifier.3")):
                 ours.weight.copy_(state[f"{theirs}.weight"].reshape(ours.weight.shape))
                 ours.bias.copy_(state[f"{theirs}.bias"])
+
+
+class FCNAlexNet(nn.Module):
+    """The paper's first net: AlexNet made convolutional, its scores enlarged 32 times at once (voc-fcn-alexnet).
+
+    Images [N, C, H, W], H, W >= 32, give logits [N, K, H, W], by a padding of 100 and a crop as in :class:`FCN`.
+    """
+
+    def __init__(self, num_classes, *, width=1.0, in_channels=3, dropout=0.5):
+        super().__init__()
+        self.backbone = AlexNet(width=width, in_channels=in_channels, first_padding=100)
+        self.crop, fc = CROP_ALEXNET, scaled(4096, width)
+        fc6 = fully_connected(self.backbone.out_channels, fc, 6, dropout=dropout)
+        self.classifier = nn.Sequential(*fc6, *fully_connected(fc, fc, 1, dropout=dropout))
+        he_initialize(self.classifier)
+        self.score_fr = zero_convolution(fc, num_classes)
+        self.upscore = BilinearConvTranspose2d(num_classes, 32, kernel_size=63, padding=0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        check_min_size(*x.shape[-2:])
+        scores = self.score_fr(self.classifier(self.backbone(x)))
+        return window(self.upscore(scores), x.shape[-2:], self.crop)
+
+
+def upsample(num_classes: int, factor: int, cropped: bool) -> BilinearConvTranspose2d:
+    """Frozen bilinear up-sampling; without crops it is padded by what keeps every cell in its place."""
+    return BilinearConvTranspose2d(num_classes, factor, kernel_size=2 * factor, padding=0 if cropped else None)
+
+
+def window(maps: torch.Tensor, size: tuple[int, int], offset: int) -> torch.Tensor:
+    """The window of ``size`` (height, width) of [N, C, H, W] that begins ``offset`` cells from the top and the left."""
+    return maps[..., offset : offset + size[0], offset : offset + size[1]]
 
 
 def zero_convolution(in_channels: int, num_classes: int) -> nn.Conv2d:

@@ -15,9 +15,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from segbook.backbones import VGG16_STAGES
+from segbook.guards import one_of
 from segbook.layers import BilinearConvTranspose2d, check_min_size, he_initialize, resize, scaled
-
-BASIC_STAGES = ((64, 1),) * 4  # maps and convolutions of each stage, as VGG16_STAGES
 
 
 def unpool(x: torch.Tensor, indices: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -32,78 +31,57 @@ def unpool(x: torch.Tensor, indices: torch.Tensor, size: tuple[int, int]) -> tor
     return flat.scatter_(2, indices.flatten(2), x.flatten(2)).unflatten(2, (height, width))
 
 
-class SegNet(nn.Module):
-    """An encoder that keeps the positions of its maxima, and a decoder that puts values back there.
+class Unpool(nn.Module):
+    """The paper's up-sampling: by the indices of the maxima alone. It learns nothing and asks for nothing else."""
+
+    def __init__(self, channels):
+        super().__init__()
+
+    def forward(self, x, indices, size):
+        return unpool(x, indices, size)
+
+
+class Resize(nn.Module):
+    """A rival of the paper's table 1: bilinear, without the indices."""
+
+    def __init__(self, channels):
+        super().__init__()
+
+    def forward(self, x, indices, size):
+        return resize(x, size)
+
+
+class LearnedUpsampling(BilinearConvTranspose2d):
+    """A rival: a transposed convolution of kernel 4 that mixes the channels and starts as bilinear."""
+
+    def __init__(self, channels):
+        super().__init__(channels, 2, learned=True)
+
+    def forward(self, x, indices, size):
+        return super().forward(x)[..., : size[0], : size[1]]
+
+
+#: Each is made for a number of channels and maps (x [N, C, h, w], indices, size) to [N, C, *size].
+UPSAMPLING = {"indices": Unpool, "bilinear": Resize, "learned": LearnedUpsampling}
+
+
+class IndexNet(nn.Module):
+    """What both nets do: an encoder that keeps the positions of its maxima, and a decoder that puts values back there.
 
     Images [N, C, H, W], H, W >= 32, give logits [N, K, H, W]. Poolings round up (360, 180, 90, 45, 23, 12), and every
     decoder stage returns to the size its partner had.
 
-    ``variant="vgg16"`` is SegNet: the thirteen convolutions of VGG-16 and their mirror image. ``variant="basic"`` is
-    SegNet-Basic: four stages of one 7x7 convolution with 64 maps, the image normalised locally first, no ReLU in the
-    decoder, a 1x1 classifier. ``stages`` uses only so many of the variant's stages and ``kernel_size`` (odd) replaces
-    its kernels, for small images; None is the paper's.
-
-    ``upsampling``: "indices" is the paper's; "bilinear" and "learned" (a transposed convolution of kernel 4 that mixes the
-    channels and starts as bilinear) are rivals like those of the paper's table 1. ``encoder_addition=True`` adds the
-    encoder's whole map to the up-sampled one. Whatever is chosen, the convolutions are the same.
+    ``upsampling``: "indices" is the paper's; "bilinear" and "learned" are its rivals (see :data:`UPSAMPLING`).
+    ``encoder_addition=True`` adds the encoder's whole map to the up-sampled one. Whatever is chosen, the convolutions are
+    the same.
     """
 
-    def __init__(
-        self, num_classes, *, width=1.0, in_channels=3, variant="vgg16", stages=None, kernel_size=None,
-        upsampling="indices", encoder_addition=False,
-    ):  # fmt: skip
+    def __init__(self, upsampling, encoder_addition):
         super().__init__()
-        if variant not in ("vgg16", "basic"):
-            raise ValueError(f'variant must be "vgg16" or "basic", got {variant!r}')
-        if upsampling not in ("indices", "bilinear", "learned"):
-            raise ValueError(f'upsampling must be "indices", "bilinear" or "learned", got {upsampling!r}')
-        self.upsampling, self.encoder_addition = upsampling, encoder_addition
-        basic = variant == "basic"
-        table = BASIC_STAGES if basic else VGG16_STAGES
-        stages = len(table) if stages is None else stages
-        kernel = (7 if basic else 3) if kernel_size is None else kernel_size
-        if not 1 <= stages <= len(table):
-            raise ValueError(f'variant "{variant}" has 1 to {len(table)} stages, got stages={stages}')
-        if kernel < 1 or kernel % 2 == 0:
-            raise ValueError(f"kernel_size must be odd so that the padding can keep the size, got {kernel}")
-        table = table[:stages]
-        self.normalize = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75) if basic else nn.Identity()
-
+        one_of("upsampling", upsampling, UPSAMPLING)
+        self.encoder_addition = encoder_addition
+        self.normalize = nn.Identity()
         self.encoder, self.decoder, self.upsamplers = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        channels, before = in_channels, []
-        for out_channels, count in table:
-            out_channels = scaled(out_channels, width)
-            before.append(channels)
-            self.encoder.append(self.stage(channels, [out_channels] * count, kernel))
-            channels = out_channels
-
-        # The mirror image: a stage that took c_in to c_out takes c_out back to c_in with as many convolutions.
-        for (_, count), c_in in zip(reversed(table), reversed(before)):
-            self.upsamplers.append(
-                BilinearConvTranspose2d(channels, 2, learned=True) if upsampling == "learned" else nn.Identity()
-            )
-            shallowest = len(self.decoder) == stages - 1
-            if basic:
-                outputs = [channels]  # always 64; the classifier is a layer of its own
-            elif shallowest:
-                outputs = [channels] * (count - 1)  # its last convolution is the classifier
-            else:
-                outputs = [channels] * (count - 1) + [c_in]
-            self.decoder.append(self.stage(channels, outputs, kernel, relu=not basic))
-            channels = outputs[-1]
-        self.classifier = (
-            nn.Conv2d(channels, num_classes, 1) if basic else nn.Conv2d(channels, num_classes, 3, padding=1)
-        )
-        he_initialize(self)
-
-    @staticmethod
-    def stage(channels, outputs, kernel, relu=True):
-        layers = []
-        for out_channels in outputs:
-            layers += [nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2), nn.BatchNorm2d(out_channels)]
-            layers += [nn.ReLU(inplace=True)] if relu else []
-            channels = out_channels
-        return nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         check_min_size(*x.shape[-2:])
@@ -121,15 +99,62 @@ class SegNet(nn.Module):
 
     def decode(self, x, kept):
         """Logits from the deepest map: up-sample, make dense, from the last stage to the first."""
-        for stage, upsampler, (indices, size, full) in zip(self.decoder, self.upsamplers, reversed(kept)):
-            x = self.upsample(x, indices, size, upsampler)
+        for upsample, stage, (indices, size, full) in zip(self.upsamplers, self.decoder, reversed(kept)):
+            x = upsample(x, indices, size)
             x = stage(x if full is None else x + full)
         return self.classifier(x)
 
-    def upsample(self, x, indices, size, upsampler):
-        """The map [N, C, h, w] enlarged to ``size`` (height, width), in the way that ``upsampling`` names."""
-        if self.upsampling == "indices":
-            return unpool(x, indices, size)
-        if self.upsampling == "bilinear":
-            return resize(x, size)
-        return upsampler(x)[..., : size[0], : size[1]]
+
+class SegNet(IndexNet):
+    """The thirteen convolutions of VGG-16 and their mirror image; the options are those of :class:`IndexNet`."""
+
+    def __init__(self, num_classes, *, width=1.0, in_channels=3, upsampling="indices", encoder_addition=False):
+        super().__init__(upsampling, encoder_addition)
+        channels = [in_channels, *(scaled(maps, width) for maps, _ in VGG16_STAGES)]
+        stages = [(c_in, c_out, count) for c_in, c_out, (_, count) in zip(channels, channels[1:], VGG16_STAGES)]
+        for c_in, c_out, count in stages:
+            self.encoder.append(convolutions(c_in, [c_out] * count))
+        # The mirror image: a stage that took c_in to c_out takes c_out back to c_in with as many convolutions.
+        for c_in, c_out, count in reversed(stages[1:]):
+            self.upsamplers.append(UPSAMPLING[upsampling](c_out))
+            self.decoder.append(convolutions(c_out, [c_out] * (count - 1) + [c_in]))
+        # In the last stage the convolution back to the image's channels is the classifier.
+        _, c_out, count = stages[0]
+        self.upsamplers.append(UPSAMPLING[upsampling](c_out))
+        self.decoder.append(convolutions(c_out, [c_out] * (count - 1)))
+        self.classifier = nn.Conv2d(c_out, num_classes, 3, padding=1)
+        he_initialize(self)
+
+
+class SegNetBasic(IndexNet):
+    """Four stages of one 7x7 convolution with 64 maps, no ReLU in the decoder, a 1x1 classifier.
+
+    The image is normalised locally first. ``stages`` (1 to 4) and ``kernel_size`` (odd) make the net smaller for small
+    images; the other options are those of :class:`IndexNet`.
+    """
+
+    def __init__(
+        self, num_classes, *, width=1.0, in_channels=3, stages=4, kernel_size=7, upsampling="indices", encoder_addition=False
+    ):  # fmt: skip
+        super().__init__(upsampling, encoder_addition)
+        one_of("stages", stages, (1, 2, 3, 4))
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd so that the padding can keep the size, got {kernel_size}")
+        maps = scaled(64, width)
+        self.normalize = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75)
+        for before in [in_channels] + [maps] * (stages - 1):
+            self.encoder.append(convolutions(before, [maps], kernel_size))
+            self.upsamplers.append(UPSAMPLING[upsampling](maps))
+            self.decoder.append(convolutions(maps, [maps], kernel_size, relu=False))
+        self.classifier = nn.Conv2d(maps, num_classes, 1)
+        he_initialize(self)
+
+
+def convolutions(channels, outputs, kernel_size=3, relu=True) -> nn.Sequential:
+    """A stage: one convolution for each of ``outputs`` (its maps), with batch norm and, if ``relu``, ReLU."""
+    layers = []
+    for maps in outputs:
+        layers += [nn.Conv2d(channels, maps, kernel_size, padding=kernel_size // 2), nn.BatchNorm2d(maps)]
+        layers += [nn.ReLU(inplace=True)] if relu else []
+        channels = maps
+    return nn.Sequential(*layers)

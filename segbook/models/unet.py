@@ -9,6 +9,7 @@ its last up-convolution and so 31,100,354).
 import torch
 from torch import nn
 
+from segbook.guards import one_of
 from segbook.layers import ConvNormAct, center_crop, check_min_size, he_initialize, scaled
 
 
@@ -23,58 +24,45 @@ class UNet(nn.Module):
     dropout; logits [N, K, H, W] for any H, W >= 32. Maps of odd size are pooled with rounding up, and the up-sampled map
     is cut back to the size of its partner.
 
-    ``levels`` is the number of poolings (4 in the paper). ``skips`` names the levels that hand their map across, 1 for the
-    full resolution; None means all of them. The others hand across zeros, so that the weights stay as many and fit; the
-    attribute ``skips`` may be changed later to see what a trained net makes of it.
+    ``levels`` is the number of poolings (4 in the paper), 1 to 5.
     """
 
-    def __init__(self, num_classes, *, width=1.0, in_channels=3, padding="same", levels=4, skips=None):
+    def __init__(self, num_classes, *, width=1.0, in_channels=3, padding="same", levels=4):
         super().__init__()
-        if padding not in ("valid", "same"):
-            raise ValueError(f'padding must be "valid" (the paper) or "same", got {padding!r}')
-        if not 1 <= levels <= 5:
-            raise ValueError(f"levels must be 1 to 5, got {levels}")
-        every = range(1, levels + 1)
-        skips = every if skips is None else skips
-        if not set(skips) <= set(every):
-            raise ValueError(f"skips names levels from 1 to {levels}, got {tuple(skips)}")
-        self.padding, self.levels, self.skips = padding, levels, frozenset(skips)
+        one_of("padding", padding, ("valid", "same"))
+        one_of("levels", levels, (1, 2, 3, 4, 5))
+        self.padding, self.levels = padding, levels
         channels = [scaled(64 * 2**level, width) for level in range(levels + 1)]  # 64, 128, 256, 512, 1024
-
-        self.contracting = nn.ModuleList()
+        self.contracting, self.up_convolutions, self.expansive = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for c_in, c_out in zip([in_channels, *channels], channels):
-            self.contracting.append(self.two_convolutions(c_in, c_out))
-        # Rounding up keeps the last row and column of an odd map; the valid net only meets even maps.
-        self.pool = nn.MaxPool2d(2, ceil_mode=padding == "same")
-        self.dropout = nn.Dropout(0.5 if padding == "valid" else 0.0)
-
-        self.up_convolutions, self.expansive = nn.ModuleList(), nn.ModuleList()
+            self.contracting.append(two_convolutions(c_in, c_out, padding))
         for c_deep, c_out in zip(channels[:0:-1], channels[-2::-1]):
             self.up_convolutions.append(nn.ConvTranspose2d(c_deep, c_out, kernel_size=2, stride=2))
-            self.expansive.append(self.two_convolutions(2 * c_out, c_out))
+            self.expansive.append(two_convolutions(2 * c_out, c_out, padding))  # twice: its own half and the skip
+        if padding == "valid":
+            for block in self.contracting[-2:]:  # "at the end of the contracting path"
+                block.append(nn.Dropout(0.5))
+        # Rounding up keeps the last row and column of an odd map; the valid net only meets even maps.
+        self.pool = nn.MaxPool2d(2, ceil_mode=padding == "same")
         self.classifier = nn.Conv2d(channels[0], num_classes, kernel_size=1)
         he_initialize(self)
 
-    def two_convolutions(self, c_in, c_out):
-        """Two 3x3 convolutions, each followed by ReLU: the small blue arrows of figure 1."""
-        if self.padding == "same":
-            return nn.Sequential(ConvNormAct(c_in, c_out), ConvNormAct(c_out, c_out))
-        layers = [nn.Conv2d(c_in, c_out, 3), nn.ReLU(inplace=True), nn.Conv2d(c_out, c_out, 3), nn.ReLU(inplace=True)]
-        return nn.Sequential(*layers)
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.check_size(*x.shape[-2:])
-        handed_across = []
-        for level, block in enumerate(self.contracting):
-            x = block(x if level == 0 else self.pool(x))
-            if level >= self.levels - 1:  # dropout on the two deepest maps, "at the end of the contracting path"
-                x = self.dropout(x)
-            handed_across.append(x)
-        handed_across.pop()  # the bottom goes up, not across
-        for level, up_convolution, block in zip(range(self.levels, 0, -1), self.up_convolutions, self.expansive):
-            x, skip = up_convolution(x), handed_across.pop()
-            if level not in self.skips:
-                skip = torch.zeros_like(skip)
+        return self.decode(*self.encode(x))
+
+    def encode(self, x):
+        """The deepest map, and the whole map of every level above it, shallow to deep: what is handed across."""
+        across = []
+        for block in self.contracting[:-1]:
+            across.append(block(x))
+            x = self.pool(across[-1])
+        return self.contracting[-1](x), across
+
+    def decode(self, x, across):
+        """Logits from the deepest map: enlarge, put the map of this level beside it, two convolutions; level by level."""
+        for up_convolution, block, skip in zip(self.up_convolutions, self.expansive, reversed(across)):
+            x = up_convolution(x)
             if self.padding == "valid":
                 skip = center_crop(skip, x.shape[-2:])
             else:
@@ -88,7 +76,7 @@ class UNet(nn.Module):
         return 6 * 2**self.levels - 4 if self.padding == "valid" else 0
 
     def extra_repr(self) -> str:
-        return f"padding={self.padding}, skips={sorted(self.skips)}"
+        return f"padding={self.padding}"
 
     def check_size(self, height, width):
         """Refuse sizes at which the two paths could not meet, and name one that works."""
@@ -118,6 +106,14 @@ class UNet(nn.Module):
         for _ in range(self.levels):
             size = 2 * size - 4
         return size > 0
+
+
+def two_convolutions(c_in: int, c_out: int, padding: str) -> nn.Sequential:
+    """Two 3x3 convolutions, each followed by ReLU: the small blue arrows of figure 1."""
+    if padding == "same":
+        return nn.Sequential(ConvNormAct(c_in, c_out), ConvNormAct(c_out, c_out))
+    layers = [nn.Conv2d(c_in, c_out, 3), nn.ReLU(inplace=True), nn.Conv2d(c_out, c_out, 3), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
 
 
 def overlap_tile(model: UNet, images: torch.Tensor, tile: int | None = None) -> torch.Tensor:

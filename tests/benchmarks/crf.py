@@ -12,7 +12,7 @@ from measure import alone, compare, explain
 from skimage import data
 from torch.nn.functional import interpolate
 
-from segbook.crf import Bilateral, DenseCRF, Gaussian, build_kernel
+from segbook.crf import Bilateral, DenseCRF, Gaussian, smoothness_kernel
 
 HEIGHT, WIDTH, LABELS, ITERATIONS = 360, 480, 21, 10
 PARAMETERS = {
@@ -57,14 +57,14 @@ def run(options) -> list:
         checked = f"mean difference {difference:.0e}, labels {100 * same:.2f} % equal"
 
         def ours(crf=crf):
-            build_kernel.cache_clear()
+            smoothness_kernel.cache_clear()
             crf(image, probabilities)
 
         def theirs(appearance=appearance, smoothness=smoothness):
             run_library(image, probabilities, appearance, smoothness, ITERATIONS)
 
         def build(crf=crf):
-            build_kernel.cache_clear()
+            smoothness_kernel.cache_clear()
             crf.kernels(image)
 
         def with_building(row, clock):
@@ -86,7 +86,7 @@ def run(options) -> list:
             rows.append(with_building(row, clock))
 
             def forget(crf=crf):  # the appearance lattice of this image, not the smoothness lattice of its size
-                build_kernel.cache_clear()
+                smoothness_kernel.cache_clear()
                 crf.kernels(other)
 
             row = compare(

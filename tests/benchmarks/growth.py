@@ -19,7 +19,7 @@ import torch
 from measure import alternate, machine
 
 import segbook as sb
-from segbook.crf import Bilateral, DenseCRF, Gaussian, build_kernel
+from segbook.crf import Bilateral, DenseCRF, Gaussian, smoothness_kernel
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = ROOT / "results" / "cost-growth.json"
@@ -72,7 +72,7 @@ def measure_point(point: dict, runs: int) -> dict:
         crf = DenseCRF(Bilateral(4, 67, 3), Gaussian(3, 1))
 
         def work():
-            build_kernel.cache_clear()
+            smoothness_kernel.cache_clear()
             crf(image, probabilities)
 
     else:

@@ -122,16 +122,16 @@ def test_bad_weights_are_refused(tmp_path):
 
 @pytest.mark.parametrize("build", [backbones.VGG16, backbones.ResNet, backbones.Xception65])
 def test_output_strides_that_do_not_exist_are_refused(build):
-    with pytest.raises(ValueError, match="output_stride must be one of 8, 16, 32; got 4"):
+    with pytest.raises(ValueError, match="output_stride must be one of .*8.*; got 4"):
         build(output_stride=4)
 
 
 def test_other_bad_options():
-    with pytest.raises(ValueError, match="unknown ResNet 'resnet18'"):
+    with pytest.raises(ValueError, match="name must be one of resnet50, resnet101; got 'resnet18'"):
         backbones.ResNet("resnet18")
     with pytest.raises(ValueError, match="one number for each of the 3 last blocks"):
         backbones.ResNet(multi_grid=(1, 2))
     with pytest.raises(ValueError, match="pool_kernel=2 cannot keep the size"):
         backbones.VGG16(output_stride=8)
-    with pytest.raises(ValueError, match="pool_kernel must be 2"):
+    with pytest.raises(ValueError, match="pool_kernel must be one of 2, 3; got 5"):
         backbones.VGG16(pool_kernel=5)

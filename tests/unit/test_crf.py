@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d, interpolate, one_hot, scaled_dot_pro
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import segbook
-from segbook.crf import Bilateral, DenseCRF, Gaussian, build_kernel, mean_field, normalized
+from segbook.crf import Bilateral, DenseCRF, Gaussian, mean_field, normalized, smoothness_kernel
 from segbook.gaussian_filters import AllPairs, PermutohedralLattice
 
 PLAIN = {"appearance": Bilateral(5, 50, 10), "smoothness": Gaussian(3, 3)}  # of DeepLab v1
@@ -332,7 +332,7 @@ def test_a_label_that_is_impossible_stays_so():
     assert not q[2].any() and not q.isnan().any()
 
 
-def test_the_lattice_is_built_once_for_a_image(monkeypatch):
+def test_the_smoothness_lattice_is_kept_for_images_of_a_size(monkeypatch):
     built = []
 
     class Counted(PermutohedralLattice):
@@ -341,20 +341,21 @@ def test_the_lattice_is_built_once_for_a_image(monkeypatch):
             super().__init__(features)
 
     monkeypatch.setitem(segbook.crf.METHODS, "lattice", Counted)
-    build_kernel.cache_clear()
+    smoothness_kernel.cache_clear()
     image, probabilities = random_case(3, 10, 12)
     first = DenseCRF(**PLAIN)(image, probabilities)
     assert sorted(built) == [2, 5]  # and not once an iteration
-    DenseCRF(**PLAIN)(image.clone(), random_case(7, 10, 12, seed=1)[1])
-    DenseCRF(Bilateral(1, 50, 10), Gaussian(9, 3), iterations=2)(image, probabilities)
-    assert sorted(built) == [2, 5]
     other, _ = random_case(3, 10, 12, seed=2)
     changed = DenseCRF(**PLAIN)(other, probabilities)
-    assert sorted(built) == [2, 5, 5]  # the smoothness lattice depends on the size alone
+    DenseCRF(**PLAIN)(other, random_case(7, 10, 12, seed=1)[1])
+    assert sorted(built) == [2, 5, 5, 5]  # it depends on the size alone
     image.copy_(other)  # the same tensor with other pixels is another image
     assert torch.equal(DenseCRF(**PLAIN)(image, probabilities), changed)
     assert not torch.equal(changed, first)
-    build_kernel.cache_clear()
+    DenseCRF(**PLAIN)(*random_case(3, 12, 10))
+    DenseCRF(**PLAIN)(image, probabilities)
+    assert built.count(2) == 3  # only one is alive
+    smoothness_kernel.cache_clear()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -432,7 +433,7 @@ def test_wrong_inputs_are_refused(image, probabilities, error, message):
         (lambda: Bilateral(1, 3, float("inf")), "sigma_rgb"),
         (lambda: DenseCRF(**PLAIN, iterations=-1), "iterations must be a whole number"),
         (lambda: DenseCRF(**PLAIN, iterations=2.5), "iterations must be a whole number"),
-        (lambda: DenseCRF(**PLAIN, method="grid"), "method must be one of lattice, exact, not 'grid'"),
+        (lambda: DenseCRF(**PLAIN, method="grid"), "method must be one of lattice, exact; got 'grid'"),
         (lambda: DenseCRF(**PLAIN, normalization="before"), "normalization must be one of symmetric, after, none"),
     ],
 )

@@ -1,11 +1,17 @@
 """One parametrised file for every architecture: the same face, the same tests; then each paper's own numbers."""
 
+import ast
+import inspect
+import textwrap
+from functools import partial
+
 import pytest
 import torch
 import torchvision
 
 from segbook import anatomy, models
 from segbook.models import deeplab_v2, deeplab_v3, fcn, segnet
+from segbook.models.deeplab_v3plus import Decoder
 
 
 def parameters(model):
@@ -17,7 +23,7 @@ def small(name, num_classes=5, **options):
     return models.build(name, num_classes, width=1 / 16, **options)
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", models.names(variants=True))
 class TestEveryModel:
     @pytest.mark.parametrize("size", [(32, 32), (33, 47), (96, 128), (90, 61)])
     def test_logits_have_the_size_of_the_input(self, name, size):
@@ -41,7 +47,7 @@ class TestEveryModel:
         assert small(name, in_channels=1)(torch.rand(2, 1, 64, 64)).shape == (2, 5, 64, 64)
 
     def test_bad_input_is_refused(self, name):
-        with pytest.raises(ValueError, match="num_classes must be at least 1"):
+        with pytest.raises(ValueError, match="num_classes must be a whole number of at least 1, got 0"):
             models.build(name, 0)
         with pytest.raises(ValueError, match="width must be positive"):
             models.build(name, 3, width=0)
@@ -52,8 +58,34 @@ class TestEveryModel:
 
 
 def test_unknown_model():
-    with pytest.raises(ValueError, match="unknown model 'resnext'.*unet"):
+    with pytest.raises(ValueError, match="unknown model 'resnext'.*unet.*segnet_basic"):
         models.build("resnext", 3)
+
+
+def test_the_course_has_nine_nets_and_three_variants():
+    assert len(models.names()) == 9 and len(models.names(variants=True)) == 12
+
+
+def test_options_of_the_backbone_are_offered_with_those_of_the_net():
+    with pytest.raises(
+        TypeError, match="deeplab_v2 has no option 'batch_norm'; it has: backbone, .*zero_init_residual"
+    ):
+        small("deeplab_v2", batch_norm=True)
+    assert small("deeplab_v2", backbone="vgg16", batch_norm=True)
+    with pytest.raises(TypeError, match="fcn8s has no option 'stride'; it has: fc_channels, padding"):
+        small("fcn8s", stride=16)
+    with pytest.raises(TypeError, match="deeplab_v3plus has no option 'multi_grid'"):
+        small("deeplab_v3plus", multi_grid=(1, 1, 1))  # Xception has none
+
+
+@pytest.mark.parametrize("name", models.names(variants=True))
+def test_constructors_are_short(name):
+    constructor, _ = models._constructor(name)
+    named = [p for p in inspect.signature(constructor).parameters.values() if p.kind == p.KEYWORD_ONLY]
+    assert len(named) - 2 <= 8  # beside width and in_channels
+    source = textwrap.dedent(inspect.getsource(constructor.__init__))
+    statements = ast.parse(source).body[0].body
+    assert statements[-1].end_lineno - statements[0].lineno < 25
 
 
 class TestUNet:
@@ -92,19 +124,20 @@ class TestUNet:
             self.build()(torch.zeros(1, 1, 188, 60, device="meta"))
 
     def test_dropout_is_on_the_two_deepest_maps_only(self):
-        model, seen = models.build("unet", 2, padding="valid", width=1 / 16), []
-        model.dropout.register_forward_hook(lambda m, i, out: seen.append(out.shape[1]))
-        model(torch.zeros(1, 3, 188, 188))
-        assert model.dropout.p == 0.5 and seen == [32, 64]
+        model = models.build("unet", 2, padding="valid", width=1 / 16)
+        blocks = {name: module.p for name, module in model.named_modules() if isinstance(module, torch.nn.Dropout)}
+        assert blocks == {"contracting.3.4": 0.5, "contracting.4.4": 0.5}
+        padded = models.build("unet", 2, width=1 / 16)
+        assert not any(isinstance(module, torch.nn.Dropout) for module in padded.modules())
 
     def test_he_initialization(self):
         weight = models.build("unet", 2, padding="valid", width=0.5).contracting[2][2].weight
         assert weight.std().item() == pytest.approx((2 / (9 * 128)) ** 0.5, rel=0.02)
 
     def test_bad_options(self):
-        with pytest.raises(ValueError, match='"valid" .the paper. or "same"'):
+        with pytest.raises(ValueError, match="padding must be one of valid, same; got 'full'"):
             models.build("unet", 2, padding="full")
-        with pytest.raises(ValueError, match="levels must be 1 to 5"):
+        with pytest.raises(ValueError, match="levels must be one of 1, 2, 3, 4, 5; got 0"):
             models.build("unet", 2, levels=0)
 
 
@@ -114,14 +147,14 @@ class TestFCN:
     @pytest.mark.parametrize(
         "name, options, num_classes, learnable, with_bilinear",
         [
-            ("fcn32s", {}, 11, 134_305_611, 134_801_227),
-            ("fcn32s", {}, 21, 134_346_581, 136_152_917),
-            ("fcn16s", {}, 11, 134_311_254, 134_437_094),
-            ("fcn16s", {}, 21, 134_357_354, 134_815_994),
-            ("fcn8s", {}, 11, 134_314_081, 134_348_929),
-            ("fcn8s", {}, 21, 134_362_751, 134_489_759),
-            ("fcn32s", {"backbone": "alexnet"}, 11, 56_913_291, 57_393_540),
-            ("fcn32s", {"backbone": "alexnet"}, 21, 56_954_261, 58_704_590),
+            ("fcn32s", {}, 11, 134_305_611, 134_305_611 + 11 * 64**2),
+            ("fcn32s", {}, 21, 134_346_581, 134_346_581 + 21 * 64**2),
+            ("fcn16s", {}, 11, 134_311_254, 134_311_254 + 11 * (4**2 + 32**2)),
+            ("fcn16s", {}, 21, 134_357_354, 134_357_354 + 21 * (4**2 + 32**2)),
+            ("fcn8s", {}, 11, 134_314_081, 134_314_081 + 11 * (4**2 + 4**2 + 16**2)),
+            ("fcn8s", {}, 21, 134_362_751, 134_362_751 + 21 * (4**2 + 4**2 + 16**2)),
+            ("fcn_alexnet", {}, 11, 56_913_291, 56_913_291 + 11 * 63**2),
+            ("fcn_alexnet", {}, 21, 56_954_261, 56_954_261 + 21 * 63**2),
         ],
     )
     def test_parameters(self, name, options, num_classes, learnable, with_bilinear):
@@ -142,10 +175,9 @@ class TestFCN:
             "score_fr": 16, "upscore2": 34, "score_pool4": 44, "upscore_pool4": 70, "score_pool3": 88, "upscore": 568,
         }  # fmt: skip
 
-    @pytest.mark.parametrize("options", [{"padding": 1}, {"backbone": "alexnet"}, {"learned_upsampling": True}])
     @pytest.mark.parametrize("size", [(32, 32), (37, 101)])
-    def test_forms_keep_the_size(self, options, size):
-        assert small("fcn32s", **options).eval()(torch.rand(1, 3, *size)).shape == (1, 5, *size)
+    def test_the_crop_free_form_keeps_the_size(self, size):
+        assert small("fcn32s", padding=1).eval()(torch.rand(1, 3, *size)).shape == (1, 5, *size)
 
     @pytest.mark.parametrize("name", ["fcn32s", "fcn16s", "fcn8s"])
     def test_padded_and_crop_free_form_agree_where_their_cells_coincide(self, name):
@@ -172,7 +204,18 @@ class TestFCN:
         assert norms == [32, 32]
 
     def test_at_once_scales_the_skips(self):
-        assert small("fcn8s", at_once=True).scales == (0.01, 0.0001)
+        model, images = small("fcn8s", padding=1).eval(), torch.rand(1, 3, 64, 64)
+        for layer in (model.score_fr, model.score_pool4, model.score_pool3):
+            torch.nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            plain = model(images)
+            model.scales = fcn.AT_ONCE
+            scaled = model(images)
+            model.scales = (1.0, 1.0)
+            model.score_pool4.weight *= 0.01
+            model.score_pool3.weight *= 0.0001
+            torch.testing.assert_close(scaled, model(images))
+        assert fcn.AT_ONCE == (0.01, 0.0001) and not torch.allclose(scaled, plain)
 
     def test_stages_carry_the_weights_over(self):
         coarse, fine = small("fcn32s", padding=1), small("fcn16s", padding=1)
@@ -203,10 +246,8 @@ class TestFCN:
         assert torch.equal(model.classifier[0].weight.flatten(1), state["classifier.0.weight"])
 
     def test_bad_options(self):
-        with pytest.raises(ValueError, match="padding must be 100"):
+        with pytest.raises(ValueError, match="padding must be one of 100, 1; got 3"):
             small("fcn8s", padding=3)
-        with pytest.raises(ValueError, match="AlexNet variant exists at stride 32"):
-            small("fcn8s", backbone="alexnet")
         with pytest.raises(ValueError, match="do not come from maps of 7x7"):
             fcn.as_convolution(torch.nn.Linear(100, 3), 7)
 
@@ -227,11 +268,11 @@ class TestSegNet:
     def test_parameters(self):
         assert parameters(meta("segnet", 11)) == 29_449_355
         assert parameters(meta("segnet", 21)) == 29_455_125
-        assert parameters(meta("segnet", 11, variant="basic")) == 1_416_587
+        assert parameters(meta("segnet_basic", 11)) == 1_416_587
 
     def test_macs(self):
         assert anatomy.count_macs(meta("segnet", 11), (360, 480)) == pytest.approx(106.7e9, rel=1e-3)
-        assert anatomy.count_macs(meta("segnet", 11, variant="basic"), (360, 480)) == pytest.approx(59.2e9, rel=1e-3)
+        assert anatomy.count_macs(meta("segnet_basic", 11), (360, 480)) == pytest.approx(59.2e9, rel=1e-3)
 
     def test_odd_sizes_go_down_and_come_back(self):
         model, down, up = meta("segnet", 11), [], []
@@ -256,25 +297,23 @@ class TestSegNet:
         pooled.requires_grad_()
         assert torch.autograd.gradcheck(lambda p: segnet.unpool(p, indices, (4, 4)), pooled)
 
-    @pytest.mark.parametrize("variant", ["vgg16", "basic"])
+    @pytest.mark.parametrize("name", ["segnet", "segnet_basic"])
     @pytest.mark.parametrize(
         "options", [{"upsampling": "bilinear"}, {"upsampling": "learned"}, {"encoder_addition": True}]
     )
-    def test_other_decoders_keep_the_size(self, variant, options):
-        assert small("segnet", variant=variant, **options).eval()(torch.rand(1, 3, 45, 70)).shape == (1, 5, 45, 70)
+    def test_other_decoders_keep_the_size(self, name, options):
+        assert small(name, **options).eval()(torch.rand(1, 3, 45, 70)).shape == (1, 5, 45, 70)
 
     def test_bad_options(self):
-        with pytest.raises(ValueError, match='variant must be "vgg16" or "basic"'):
-            small("segnet", variant="tiny")
-        with pytest.raises(ValueError, match="upsampling must be"):
+        with pytest.raises(ValueError, match="upsampling must be one of indices, bilinear, learned; got 'nearest'"):
             small("segnet", upsampling="nearest")
-        with pytest.raises(ValueError, match='"basic" has 1 to 4 stages, got stages=5'):
-            small("segnet", variant="basic", stages=5)
+        with pytest.raises(ValueError, match="stages must be one of 1, 2, 3, 4; got 5"):
+            small("segnet_basic", stages=5)
         with pytest.raises(ValueError, match="kernel_size must be odd"):
-            small("segnet", kernel_size=4)
+            small("segnet_basic", kernel_size=4)
 
     def test_fewer_stages_and_other_kernels(self):
-        model = small("segnet", variant="basic", stages=3, kernel_size=5)
+        model = small("segnet_basic", stages=3, kernel_size=5)
         assert [stage[0].kernel_size for stage in [*model.encoder, *model.decoder]] == [(5, 5)] * 6
         code, kept = model.eval().encode(torch.rand(1, 3, 45, 70))
         assert code.shape[-2:] == (6, 9) and model.decode(code, kept).shape == (1, 5, 45, 70)
@@ -338,9 +377,9 @@ class TestDeepLabV2:
             deeplab_v2.MultiScale(model, scales=(2.0,))
 
     def test_bad_options(self):
-        with pytest.raises(ValueError, match='backbone must be "resnet101"'):
+        with pytest.raises(ValueError, match="backbone must be one of resnet101, resnet50, vgg16; got 'resnet18'"):
             small("deeplab_v2", backbone="resnet18")
-        with pytest.raises(ValueError, match="rates must be one or more positive"):
+        with pytest.raises(ValueError, match="rates must be one or more whole numbers"):
             small("deeplab_v2", rates=())
 
 
@@ -351,8 +390,9 @@ class TestDeepLabV3:
         assert parameters(meta("deeplab_v3")) == 58_040_661
         assert parameters(meta("deeplab_v3", 11)) == 58_038_091
         assert parameters(meta("deeplab_v3", backbone="resnet50")) == 39_048_533
-        with_extra = parameters(meta("deeplab_v3", extra_convolution=True))
-        assert with_extra == 58_630_997 and with_extra - parameters(meta("deeplab_v3")) == 590_336
+        with torch.device("meta"):
+            torchvisions = deeplab_v3.torchvision_form(21, "resnet101")
+        assert parameters(torchvisions) == 58_630_997 == parameters(meta("deeplab_v3")) + 590_336
 
     def test_output_stride_and_rates(self):
         for output_stride, side, rates in ((16, 33, [6, 12, 18]), (8, 65, [12, 24, 36])):
@@ -367,7 +407,7 @@ class TestDeepLabV3:
             assert fine.coarse_logits(torch.rand(1, 3, 64, 96)).shape[-2:] == (8, 12)
 
     def test_cascade_doubles_the_rates(self):
-        model = meta("deeplab_v3", head="cascade")
+        model = meta("deeplab_v3_cascade")
         assert [block.conv2.dilation[0] for block in model.neck] == [4, 8, 16, 8, 16, 32, 16, 32, 64]
 
     @pytest.mark.parametrize("name", ["deeplabv3_resnet50", "deeplabv3_resnet101"])
@@ -393,10 +433,10 @@ class TestDeepLabV3:
         assert small(name, image_pooling=False).train()(torch.rand(1, 3, 64, 64)).shape == (1, 5, 64, 64)
 
     def test_bad_options(self):
-        with pytest.raises(ValueError, match="output_stride must be one of 8, 16; got 32"):
+        with pytest.raises(ValueError, match="output_stride must be one of 16, 8; got 32"):
             small("deeplab_v3", output_stride=32)
-        with pytest.raises(ValueError, match='head must be "aspp" or "cascade"'):
-            small("deeplab_v3", head="fcn")
+        with pytest.raises(ValueError, match="backbone must be one of resnet50, resnet101; got 'vgg16'"):
+            small("deeplab_v3", backbone="vgg16")
 
 
 class TestDeepLabV3Plus:
@@ -409,7 +449,7 @@ class TestDeepLabV3Plus:
             ({"output_stride": 8}, 41_055_413, 176.85),
             ({"separable": False}, 54_711_461, 86.68),
             ({"separable": False, "output_stride": 8}, 54_711_461, 248.78),
-            ({"separable": False, "decoder": False}, None, 64.92),
+            ({"separable": False, "decoder": None}, None, 64.92),
             ({"backbone": "resnet101"}, 45_688_261, None),
             ({"backbone": "resnet101", "separable": False}, 59_344_309, None),
         ],
@@ -426,17 +466,30 @@ class TestDeepLabV3Plus:
     @pytest.mark.parametrize("backbone", ["xception65", "resnet50"])
     def test_scores_come_at_stride_4(self, backbone):
         assert meta("deeplab_v3plus", backbone=backbone).coarse_logits(image(513, 513)).shape == (1, 21, 129, 129)
-        assert meta("deeplab_v3plus", backbone=backbone, decoder=False).coarse_logits(image(513, 513)).shape[-1] == 33
+        assert meta("deeplab_v3plus", backbone=backbone, decoder=None).coarse_logits(image(513, 513)).shape[-1] == 33
 
     def test_ablation_options_change_the_decoder(self):
-        model = meta(
-            "deeplab_v3plus", low_level_channels=16, decoder_convolutions=3, decoder_channels=128, separable=False
-        )
-        assert len(model.decoder) == 3
-        assert model.decoder[0][0].weight.shape == (128, 256 + 16, 3, 3)
+        decoder = partial(Decoder, low_level_channels=16, convolutions=3, channels=128)
+        model = meta("deeplab_v3plus", decoder=decoder, separable=False)
+        assert len(model.decoder.refine) == 3
+        assert model.decoder.refine[0][0].weight.shape == (128, 256 + 16, 3, 3)
 
     def test_bad_options(self):
         with pytest.raises(ValueError, match="no weights for Xception-65"):
             models.build("deeplab_v3plus", 3, backbone_weights="any")
-        with pytest.raises(ValueError, match="must be at least 1"):
-            small("deeplab_v3plus", decoder_convolutions=0)
+        with pytest.raises(ValueError, match="convolutions must be a whole number of at least 1, got 0"):
+            small("deeplab_v3plus", decoder=partial(Decoder, convolutions=0))
+
+    def test_align_corners_reaches_both_resizes(self):
+        plain, aligned = small("deeplab_v3plus").eval(), small("deeplab_v3plus", align_corners=True).eval()
+        aligned.load_state_dict(plain.state_dict())
+        images = torch.rand(1, 3, 65, 65)
+        with torch.no_grad():
+            low_level, features = plain.encode(images)
+            joined = torch.nn.functional.interpolate(
+                features, low_level.shape[-2:], mode="bilinear", align_corners=True
+            )
+            logits = plain.classifier(plain.decoder.refine(torch.cat([joined, plain.decoder.reduce(low_level)], dim=1)))
+            wanted = torch.nn.functional.interpolate(logits, (65, 65), mode="bilinear", align_corners=True)
+            torch.testing.assert_close(aligned(images), wanted)
+            assert not torch.allclose(plain(images), wanted)

@@ -19,9 +19,9 @@ from segbook.models import deeplab_v3
 NOTEBOOK = Path(__file__).resolve().parents[3] / "notebooks" / "11_deeplab_v3.ipynb"
 
 
-def small(**options):
+def small(name="deeplab_v3", **options):
     torch.manual_seed(0)
-    return models.build("deeplab_v3", 5, width=1 / 16, backbone="resnet50", **options)
+    return models.build(name, 5, width=1 / 16, backbone="resnet50", **options)
 
 
 @pytest.mark.parametrize("size", [(65, 65), (80, 113), (129, 64)])
@@ -40,19 +40,19 @@ def test_torchvisions_logits_at_several_sizes(size):
 
 def test_the_rates_of_a_cascade_can_be_given():
     def rates(**options):
-        return [block.conv2.dilation[0] for block in small(head="cascade", **options).neck]
+        return [block.conv2.dilation[0] for block in small("deeplab_v3_cascade", **options).neck]
 
     assert rates(output_stride=8) == [8, 16, 32, 16, 32, 64, 32, 64, 128]
     assert rates(rates=(1, 3), multi_grid=(1, 1, 2)) == [1, 1, 2, 3, 3, 6]
     assert rates(rates=()) == []
-    assert small(head="cascade", rates=())(torch.rand(1, 3, 33, 49)).shape == (1, 5, 33, 49)
+    assert small("deeplab_v3_cascade", rates=())(torch.rand(1, 3, 33, 49)).shape == (1, 5, 33, 49)
 
 
 @pytest.mark.parametrize("rates", [(0, 1), (1.5,), (-2,)])
-@pytest.mark.parametrize("head", ["aspp", "cascade"])
-def test_rates_that_are_none_are_refused(head, rates):
-    with pytest.raises(ValueError, match="rates must be whole numbers of at least 1"):
-        small(head=head, rates=rates)
+@pytest.mark.parametrize("name", ["deeplab_v3", "deeplab_v3_cascade", "deeplab_v3plus"])
+def test_rates_that_are_none_are_refused(name, rates):
+    with pytest.raises(ValueError, match="a rate .* must be a whole number of at least 1"):
+        small(name, rates=rates)
 
 
 def test_blocks_start_as_the_identity():

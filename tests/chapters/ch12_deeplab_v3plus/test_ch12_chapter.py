@@ -1,6 +1,7 @@
 """Chapter 12 beyond its notebook: what the options of v3+ build, narrow Xceptions, the drawings."""
 
 import re
+from functools import partial
 
 import drawn
 import numpy as np
@@ -11,6 +12,7 @@ from segbook import anatomy, models
 from segbook.backbones import Xception65, XceptionBlock
 from segbook.course import profiles
 from segbook.course.ch12_deeplab_v3plus import figures
+from segbook.models.deeplab_v3plus import Decoder
 
 IMAGE = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
@@ -22,7 +24,7 @@ def build(**options):
 
 class TestOptions:
     def test_encode_and_decode_make_the_whole(self):
-        for options in ({}, {"decoder": False}):
+        for options in ({}, {"decoder": None}):
             net = build(**options).eval()
             with torch.no_grad():
                 low_level, features = net.encode(IMAGE)
@@ -33,19 +35,19 @@ class TestOptions:
 
     @pytest.mark.parametrize("channels", [8, 16, 32, 48, 64])
     def test_low_level_channels(self, channels):
-        net = build(width=1.0, low_level_channels=channels)
-        assert net.reduce_low_level[0].weight.shape == (channels, 256, 1, 1)
-        assert net.decoder[0].depthwise.weight.shape[0] == 256 + channels
+        net = build(width=1.0, decoder=partial(Decoder, low_level_channels=channels))
+        assert net.decoder.reduce[0].weight.shape == (channels, 256, 1, 1)
+        assert net.decoder.refine[0].depthwise.weight.shape[0] == 256 + channels
 
     def test_a_decoder_of_1x1_is_never_separable(self):
-        net = build(decoder_convolutions=1, decoder_kernel_size=1)
-        assert net.decoder[0][0].kernel_size == (1, 1) and net.decoder[0][0].groups == 1
+        net = build(decoder=partial(Decoder, convolutions=1, kernel_size=1))
+        assert net.decoder.refine[0][0].kernel_size == (1, 1) and net.decoder.refine[0][0].groups == 1
         assert net(IMAGE).shape == (2, 5, 64, 96)
 
     @pytest.mark.parametrize("kernel_size, separable", [(3, False), (5, True), (5, False)])
     def test_kernel_size_of_the_decoder(self, kernel_size, separable):
-        net = build(decoder_kernel_size=kernel_size, separable=separable)
-        assert net.decoder[0][0].kernel_size == (kernel_size, kernel_size)
+        net = build(decoder=partial(Decoder, kernel_size=kernel_size), separable=separable)
+        assert net.decoder.refine[0][0].kernel_size == (kernel_size, kernel_size)
         assert net(IMAGE).shape == (2, 5, 64, 96)
 
     def test_rates_of_ones_own(self):
@@ -56,17 +58,15 @@ class TestOptions:
         assert (build(zero_init_residual=True).backbone.layer1[0].bn3.weight == 0).all()
         assert (build().backbone.layer1[0].bn3.weight == 1).all()
 
-    @pytest.mark.parametrize(
-        "options", [{"decoder_channels": 0}, {"low_level_channels": 0}, {"decoder_convolutions": 0}]
-    )
-    def test_an_empty_decoder_is_refused(self, options):
-        with pytest.raises(ValueError, match="must be at least 1"):
-            build(**options)
+    @pytest.mark.parametrize("option", ["channels", "low_level_channels", "convolutions"])
+    def test_an_empty_decoder_is_refused(self, option):
+        with pytest.raises(ValueError, match=f"^{option} must be a whole number of at least 1, got 0"):
+            build(decoder=partial(Decoder, **{option: 0}))
 
     def test_an_even_kernel_is_refused(self):
         for separable in (True, False):
             with pytest.raises(ValueError, match="kernel_size must be odd"):
-                build(decoder_kernel_size=2, separable=separable)
+                build(decoder=partial(Decoder, kernel_size=2), separable=separable)
 
     def test_the_quick_profile_builds_and_has_the_parts_of_the_paper(self):
         quick = profiles.get("quick")

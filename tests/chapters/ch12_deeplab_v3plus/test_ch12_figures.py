@@ -100,7 +100,7 @@ class TestNets:
             image = torch.zeros(1, 3, 513, 513)
             low_level, features = net.encode(image)
             deep = net.backbone(image)[-1]
-            reduced = net.reduce_low_level(low_level)
+            reduced = net.decoder.reduce(low_level)
         for channels, side, *_ in (deep.shape[1:], low_level.shape[1:], reduced.shape[1:], features.shape[1:]):
             assert f"{channels} × {side}²" in said
         assert f"{low_level.shape[1]} → {reduced.shape[1]}" in said
