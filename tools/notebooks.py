@@ -3,10 +3,12 @@
     python tools/notebooks.py refresh notebooks/00_start_here.ipynb     run and store the outputs
     python tools/notebooks.py normalise [NOTEBOOK …]                    one form, nothing is run
     python tools/notebooks.py check [NOTEBOOK …]                        the rules for committed notebooks
+    python tools/notebooks.py robust [CHAPTER …]                        which claims hold for other seeds and threads
 
 Without names, all of ``notebooks/*.ipynb`` are meant. ``refresh`` is the only way in which outputs come into the
 repository. It runs each notebook in the environment of the tests (quick profile, one CPU thread, no stored checkpoints,
-no downloaded data), then normalises it. A notebook that fails is left as it was.
+no downloaded data), then normalises it. A notebook that fails is left as it was. ``robust`` takes chapters (06) or files,
+``--seeds 0 1 2 --threads 1 2 --jobs N``; its exit code is 1 where a claim failed or a notebook did not come to its end.
 """
 
 import argparse
@@ -22,11 +24,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
+import robust
 from glossary import heading_anchor
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from segbook.course import chapters
 from segbook.course.editions import marker_problems
 from segbook.course.kernels import (
     CELL_TIMEOUT,
@@ -404,17 +408,43 @@ def _exercises(code: list) -> list[str]:
 # --- command line -----------------------------------------------------------------------------------------------------
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _chapter(path: Path, parser: argparse.ArgumentParser) -> Path:
+    """The notebook of a chapter that may be named by its number."""
+    if path.suffix == ".ipynb":
+        return path
+    try:
+        return chapters.find(str(path)).path
+    except ValueError as error:
+        parser.error(str(error))
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tools/notebooks.py", description="Run, normalise and check notebooks.")
-    parser.add_argument("command", choices=["refresh", "normalise", "check"])
-    parser.add_argument("notebooks", nargs="*", type=Path, metavar="NOTEBOOK", help="default: notebooks/*.ipynb")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("refresh", "normalise", "check", "robust"):
+        sub = commands.add_parser(name)
+        sub.add_argument("notebooks", nargs="*", type=Path, metavar="NOTEBOOK", help="default: notebooks/*.ipynb")
+    sub.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="default: 0 1 2")
+    sub.add_argument("--threads", nargs="+", type=_positive, default=[1, 2], help="default: 1 2")
+    sub.add_argument("--jobs", type=_positive, help="runs at the same time (default: by cores and memory)")
+    sub.add_argument("--out", type=Path, default=ROOT / "runs" / "robust", help="default: runs/robust")
     options = parser.parse_args(arguments)
     paths = options.notebooks or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    if options.command == "robust":
+        paths = [_chapter(path, parser) for path in paths]
     if not paths:
         parser.error("there is no notebook in notebooks/")
     for path in paths:
         if path.suffix != ".ipynb" or not path.is_file():
             parser.error(f"{path} is not a notebook file")
+    if options.command == "robust":
+        return 1 if robust.robust(paths, options.seeds, options.threads, options.jobs, options.out) else 0
     failed = 0
     for path in paths:
         try:
