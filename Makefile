@@ -43,7 +43,7 @@ endif
 endif
 endif
 
-.PHONY: help course test unit notebook docs coverage lab bench full student site slides offline test-browser clean rebuild
+.PHONY: help course test lane unit notebook docs coverage lab bench full student site slides offline test-browser clean rebuild
 
 help:
 	@echo "make course    run every chapter; executed copies and an index go to runs/"
@@ -51,6 +51,7 @@ help:
 	@echo "make unit      the fast unit tests alone, under two minutes"
 	@echo "make notebook NB=06   one notebook against its stored outputs"
 	@echo "make docs      write every page and table again that is made from other files"
+	@echo "make lane      two chapters on two threads with another seed, to their end"
 	@echo "make coverage  which lines of segbook the unit tests run; at least 90 %"
 	@echo "make lab       open JupyterLab on the first notebook, which holds the course map"
 	@echo "make student   write the student, solution and clean editions to build/editions/"
@@ -119,6 +120,10 @@ docs: $(STAMP)
 	$(PY) tools/readme.py map
 	$(PY) tools/readme.py ledger
 	$(PY) tools/pages.py
+
+# Another seed and two threads for two chapters, which ones goes round with the commit; only a crash fails.
+lane: $(STAMP)
+	$(PY) tools/lane.py
 
 coverage: $(STAMP)
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest tests -n $(WORKERS) --cov --cov-report=term
