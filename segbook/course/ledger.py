@@ -363,8 +363,29 @@ def unet() -> nn.Module:
 
 
 def unet_crops() -> tuple[int, ...]:
-    *down, bottom, a, b, c, d, output = unet_walk()
-    return tuple((wide - narrow) // 2 for wide, narrow in zip(reversed(down), (a, b, c, d)))
+    """How far inside each whole map the part lies that ``forward`` hands across, found by comparing their numbers."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, image = (
+            models.build("unet", 2, width=1 / 16, in_channels=1, padding="valid").eval(),
+            torch.randn(1, 1, 188, 188),
+        )
+    whole, joined = [], []
+    for block in model.contracting[:-1]:
+        block.register_forward_hook(lambda block, inputs, output: whole.insert(0, output))
+    for block in model.expansive:
+        block.register_forward_pre_hook(lambda block, inputs: joined.append(inputs[0]))
+    with torch.no_grad():
+        model(image)
+    return tuple(map(crop, whole, joined))
+
+
+def crop(whole: torch.Tensor, joined: torch.Tensor) -> int:
+    """Cells that are cut from every side of ``whole`` to give the first channels of ``joined``. ValueError if it is off."""
+    cut = (whole.shape[-1] - joined.shape[-1]) // 2
+    if not torch.equal(joined[:, : whole.shape[1]], whole[..., cut:-cut, cut:-cut]):
+        raise ValueError("U-Net does not hand the middle of its map across")
+    return cut
 
 
 def unet_facts() -> list[Fact]:

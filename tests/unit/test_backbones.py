@@ -60,6 +60,45 @@ def test_dilations():
     assert [stage[0].dilation[0] for stage in vgg.stages] == [1, 1, 1, 1, 2]
 
 
+def strides_and_rates(part) -> list[tuple[int, int]]:
+    """(stride, rate) of each 3x3 convolution."""
+    found = [m for m in part.modules() if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (3, 3)]
+    return [(m.stride[0], m.dilation[0]) for m in found]
+
+
+@pytest.mark.parametrize(
+    "output_stride, layer3, layer4",
+    [
+        (32, [(2, 1)] + 5 * [(1, 1)], [(2, 1), (1, 1), (1, 1)]),
+        (16, [(2, 1)] + 5 * [(1, 1)], [(1, 1), (1, 2), (1, 2)]),
+        (8, [(1, 1)] + 5 * [(1, 2)], [(1, 2), (1, 4), (1, 4)]),
+    ],
+)
+def test_table_of_resnet(output_stride, layer3, layer4):
+    with torch.device("meta"):
+        net = backbones.ResNet(output_stride=output_stride)
+    assert strides_and_rates(net.layer1) == 3 * [(1, 1)] and strides_and_rates(net.layer2) == [(2, 1)] + 3 * [(1, 1)]
+    assert strides_and_rates(net.layer3) == layer3 and strides_and_rates(net.layer4) == layer4
+
+
+@pytest.mark.parametrize(
+    "output_stride, entry3, middle, exit1, exit2",
+    [
+        (32, 2, (1, 1), [(1, 1), (1, 1), (2, 1)], (1, 1)),
+        (16, 2, (1, 1), [(1, 1), (1, 1), (1, 1)], (1, 2)),
+        (8, 1, (1, 2), [(1, 2), (1, 2), (1, 2)], (1, 4)),
+    ],
+)
+def test_table_of_xception(output_stride, entry3, middle, exit1, exit2):
+    with torch.device("meta"):
+        net = backbones.Xception65(output_stride=output_stride)
+    assert strides_and_rates(net.stem) == [(2, 1), (1, 1)]
+    for block, stride in ((net.entry1, 2), (net.entry2, 2), (net.entry3, entry3)):
+        assert strides_and_rates(block) == [(1, 1), (1, 1), (stride, 1)]
+    assert strides_and_rates(net.middle) == 16 * 3 * [middle]
+    assert strides_and_rates(net.exit1) == exit1 and strides_and_rates(net.exit2) == 3 * [exit2]
+
+
 @pytest.mark.parametrize("side", [224, 257])
 @pytest.mark.parametrize("output_stride, step", [(16, 2), (8, 4)])
 def test_dense_features_subsampled_are_the_strided_features(side, output_stride, step):

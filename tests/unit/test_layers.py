@@ -23,6 +23,16 @@ def test_conv_norm_act_refuses_even_kernels():
         layers.ConvNormAct(3, 4, 4)
 
 
+@pytest.mark.parametrize("size", [(3, 5), (9, 40), (16, 24), (65, 97)])
+def test_resize_keeps_pixel_centers_in_place(size):
+    """A ramp stays one: the center of pixel i of n, at (i + 0.5) / n of the side, has the value of that place."""
+    ramp = 10 * torch.arange(8.0)[:, None] + torch.arange(12.0)
+    down, across = (
+        ((torch.arange(n) + 0.5) * before / n - 0.5).clamp(0, before - 1) for n, before in zip(size, ramp.shape)
+    )
+    torch.testing.assert_close(layers.resize(ramp[None, None], size)[0, 0], 10 * down[:, None] + across)
+
+
 def test_center_crop_takes_the_middle():
     x = torch.arange(36.0).reshape(1, 1, 6, 6)
     assert torch.equal(layers.center_crop(x, (2, 4)), x[..., 2:4, 1:5])

@@ -210,6 +210,19 @@ def test_masks_of_16_bits_are_understood():
     assert matrix.counts.tolist() == [[1, 0], [0, 1]]
 
 
+@pytest.mark.parametrize(
+    "dtype, ignore_index", [(torch.uint8, 255), (torch.uint8, 3), (torch.int64, 255), (torch.int64, -1)]
+)
+def test_void_is_no_answer_where_a_pixel_has_a_label(dtype, ignore_index):
+    """Otherwise a net could raise its score by abstaining."""
+    target = torch.tensor([[0, 1, 2, ignore_index]], dtype=dtype)
+    matrix = ConfusionMatrix(3, ignore_index)
+    assert matrix.update(target.clone().fill_(1), target).counts.sum() == 3
+    with pytest.raises(ValueError, match=rf"prediction holds labels \[{ignore_index}\] outside"):
+        matrix.update(torch.tensor([[0, 1, ignore_index, ignore_index]], dtype=dtype), target)
+    assert matrix.counts.sum() == 3, "a batch that was refused must not count"
+
+
 def test_bad_input_is_refused_by_name():
     matrix = ConfusionMatrix(3, ignore_index=255)
     good = torch.tensor([[0, 1], [2, 255]])

@@ -154,6 +154,21 @@ def test_the_same_seed_gives_the_same_weights_whatever_ran_before():
     assert not same_weights(models[0], models[2])
 
 
+def test_each_step_draws_its_own_augmentation_and_dropout(monkeypatch):
+    drawn = []
+
+    def spy(self, images, masks, ignore_index, generator):
+        drawn.append(torch.rand(4, generator=generator).tolist() + torch.rand(4).tolist())
+        return images, masks
+
+    monkeypatch.setattr(Augment, "__call__", spy)
+    for seed in (0, 0, 1):
+        fit(net(), dataset(), None, quick(steps=3, seed=seed, augment=Augment(flip=0.5)), progress=False)
+    first, again, other = drawn[:3], drawn[3:6], drawn[6:]
+    assert first == again
+    assert len({tuple(step) for step in first + other}) == 6, "two steps drew the same"
+
+
 def test_training_leaves_the_callers_random_numbers_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
