@@ -15,6 +15,8 @@ from packaging.specifiers import SpecifierSet
 
 from segbook.course.editions import convert
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

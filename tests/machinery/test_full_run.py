@@ -21,6 +21,8 @@ from segbook.course.session import setup
 from segbook.data import BadData, DataNotFound
 from segbook.losses import cross_entropy
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 NETS = segbook.models.names()
 TINY = ["--steps", "2", "--batch-size", "2", "--width", "0.06", "--size", "64x96"]
 CLASSES = len(segbook.data.DRIVING_CLASSES)

@@ -27,6 +27,8 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import notebooks as tool  # noqa: E402
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 EXERCISE = "answer = ...\n### BEGIN SOLUTION\nanswer = 42\n### END SOLUTION"
 CHECK = 'if answer != 42:\n    raise AssertionError("Incorrect: what is six times seven?")\nprint("correct")'
 CELLS = (

@@ -16,6 +16,8 @@ import tiny
 from segbook.course import runner
 from segbook.course.chapters import Chapter
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 
 class Tiny(Chapter):
     """A chapter whose notebook lies elsewhere."""

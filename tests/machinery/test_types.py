@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = ROOT / "tests" / "typing" / "contracts.py"
 

@@ -16,7 +16,9 @@ from PIL import Image
 from segbook import parallel
 from segbook.losses import cross_entropy
 
-HERE = Path(__file__).parent
+pytestmark = pytest.mark.slow  # processes of their own
+
+HERE = Path(__file__).resolve().parents[1]
 
 
 def torchrun(processes: int, *arguments, folder: Path, code=0) -> str:

@@ -20,6 +20,8 @@ import segbook.data as data
 from segbook.data import download, pets, published, voc2012
 from segbook.data.download import ArchiveError, DownloadError, extract, fetch
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 CONTENT = bytes(np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8))
 
 

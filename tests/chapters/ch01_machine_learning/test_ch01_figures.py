@@ -66,7 +66,6 @@ class TestFourPieces:
             ("loss", "optimiser"),
             ("optimiser", "model"),
         }
-        assert {"$x$", "$y$", "$\\hat{y}$", "new $w$", "gradient $\\partial L / \\partial w$"} <= set(drawn.words(ax))
 
 
 class TestRoads:
@@ -78,8 +77,6 @@ class TestRoads:
         for ax, (grid, values) in zip(fig.axes, self.CURVES.values()):
             assert set(lines(ax)) == {"fitted", "training points"}
             assert same(lines(ax)["fitted"], grid, values) and same(lines(ax)["training points"], X, Y)
-            assert "distance" in ax.get_xlabel()
-        assert fig.axes[0].get_ylabel().endswith("(m)")
 
     def test_validation_points_and_the_true_road_are_told_apart(self):
         fig = figures.roads(X, Y, self.CURVES, validation=HELD_OUT, truth=(GRID, torch.sin(GRID)))
@@ -107,13 +104,10 @@ class TestDescent:
         path, *_ = surface.lines
         assert same(drawn.curve(path), *self.PATH.T)
         assert lines(surface) == {"start": ([0.0], [0.2]), "lowest point": ([1.5], [0.5])}
-        assert list(drawn.key(surface)) == ["start", "lowest point"]
         contours = surface.collections[0]
         lowest = contours.get_paths()[0]  # where the loss is between the first two levels
         assert contours.levels[0] < 0.6 < contours.levels[1]
         assert lowest.contains_point(self.BEST) and not lowest.contains_point(self.BEST[::-1])
-        assert surface.get_xlabel() == "slope $w$" and surface.get_ylabel() == "intercept $b$"
-        assert fig.axes[2].get_ylabel() == "loss $L$ (m²)"
 
     def test_the_lines_are_the_points_of_the_path(self):
         fig = figures.descent([0, 1], [0.4, 2], self.PATH, self.loss, self.BEST)
@@ -134,7 +128,6 @@ def test_step_sizes_are_drawn_above_the_lowest_loss_and_cut_where_they_explode()
     assert drawn.words(ax) == list(losses)
     assert [text.xy for text in ax.texts] == [(2, 2.0), (1, 499.0)]  # each name where its curve ends
     assert [drawn.color(text) for text in ax.texts] == [drawn.color(line) for line in ax.lines]
-    assert ax.get_yscale() == "log" and ax.get_xlabel() == "step" and "above its lowest" in ax.get_ylabel()
 
 
 def test_the_lowest_validation_error_is_named():
@@ -164,7 +157,6 @@ def test_the_winner_is_chosen_on_validation_and_shown_on_both():
     assert sum(heights) == 500 and sorted(heights)[-4:] == [1, 49, 150, 300]
     tallest = ax.patches[int(np.argmax(heights))]
     assert tallest.get_x() - 1e-6 <= 0.5 <= tallest.get_x() + tallest.get_width() + 1e-6
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("accuracy", "candidates")
 
 
 def test_calmed_has_the_fit_above_its_weights():
@@ -177,9 +169,7 @@ def test_calmed_has_the_fit_above_its_weights():
         assert same(lines(top)["true road"], GRID, torch.sin(GRID))
         assert [bar.get_height() for bar in bottom.patches] == pytest.approx(np.abs(weights))
         assert [bar.get_x() + bar.get_width() / 2 for bar in bottom.patches] == pytest.approx([1, 2, 3])
-        assert bottom.get_yscale() == "log" and bottom.get_xlabel() == "power of $x$"
     assert lower[0].get_ylim() == lower[1].get_ylim()  # the sizes can be compared
-    assert list(drawn.key(upper[0])) == ["true road", "fitted", "training points"]
 
 
 class TestPolynomialFitter:
@@ -203,23 +193,17 @@ class TestPolynomialFitter:
         assert lines(right)["validation"][1] == pytest.approx([np.log10(0.8), np.log10(0.4), 3], abs=1e-5)
 
     def test_the_test_set_stays_sealed_until_it_is_opened(self):
-        for ax in self.draw(1, opened=False).axes:
-            assert not any("test" in label for label in [*lines(ax), *drawn.key(ax)])
         left, right = self.draw(1, opened=True).axes
-        assert drawn.title(left).endswith("· test 0.500")
         assert same(lines(left)["test"], [0, 0.1, 0.2], [1, 0.9, 0.8])
         assert same(lines(right)["test, opened"], [1], [np.log10(0.5)])
-        assert "test" in drawn.key(left) and "test, opened" in drawn.key(right)
 
     def test_a_huge_test_error_is_said_and_its_star_stays_on_the_paper(self):
         left, right = self.draw(2, opened=True).axes
-        assert drawn.title(left).endswith("test > 1000")
         assert lines(right)["test, opened"][1][0] < right.get_ylim()[1]
 
     def test_the_labels_of_the_axis_are_the_powers_of_ten(self):
         right = self.draw(0, opened=False).axes[1]
         assert [float(text) for text in drawn.ticks(right.yaxis)] == [10.0**n for n in right.get_yticks()]
-        assert right.get_xlabel() == "degree" and "squared error" in right.get_ylabel()
 
 
 @pytest.mark.parametrize("count", [3, 10, 12])
@@ -234,20 +218,13 @@ def test_digits_stand_in_rows_of_ten_under_their_labels(count):
     assert not any(ax.images or ax.axison for ax in fig.axes[count:])
 
 
-def test_titles_replace_the_labels_of_digits():
-    fig = figures.digits(np.zeros((2, 8, 8)), None, ["3 → 8", "9 → 4"])
-    assert drawn.titles(fig)[:2] == ["3 → 8", "9 → 4"]
-
-
 def test_the_learning_curve_starts_at_the_loss_of_guessing():
     training, validation, accuracy = [2.3, 1.0, 0.5], [2.3, 1.2, 0.8], [0.1, 0.7, 0.9]
     left, right = figures.learning_curve(training, validation, accuracy).axes
     assert same(lines(left)["training"], range(3), training) and same(lines(left)["validation"], range(3), validation)
     assert set(lines(left)["ln 10"][1]) == {round(float(np.log(10)), 6)}
-    assert list(drawn.key(left)) == ["training", "validation", "ln 10"]
     assert same(drawn.curve(right.lines[0]), range(3), accuracy) and right.get_ylim() == (0, 1)
     assert drawn.color(right.lines[0]) == drawn.key(left)["validation"]  # it is the validation set's accuracy
-    assert (left.get_ylabel(), right.get_ylabel()) == ("cross-entropy", "validation accuracy")
 
 
 def test_the_template_of_a_digit_is_its_column():
@@ -270,7 +247,6 @@ def test_the_confusion_matrix_has_its_counts_and_the_accuracy_of_each_row():
     assert written == {(r, c): n for (r, c), n in np.ndenumerate(counts.numpy()) if n}
     assert [bar.get_width() for bar in bars.patches] == pytest.approx([0.9, 0.75, 0.75])
     assert [bar.get_y() + bar.get_height() / 2 for bar in bars.patches] == pytest.approx([0, 1, 2])
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted digit", "true digit")
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # row 0 on top, where the bars have it too
     shown = ax.images[0].get_array()
     assert (shown.filled(0) == counts.numpy()).all() and (shown.mask == (counts.numpy() == 0)).all()
@@ -285,15 +261,12 @@ def test_pixels_shows_the_scene_its_labels_and_the_matrix():
     palette, names = DRIVING_PALETTE[[0, 3, 8, 11]], ["sky", "road", "car"]
     counts = torch.tensor([[20, 4, 0], [0, 24, 0], [0, 0, 0]])
     photo, labels, prediction, matrix, bar = figures.pixels(image, target, moved, palette, counts, names).axes
-    assert [drawn.title(ax) for ax in (photo, labels, prediction)] == ["image", "labels", "labels, moved right"]
     assert (drawn.pixels(photo) == image.permute(1, 2, 0).numpy()).all()
     assert (drawn.pixels(labels) == palette[target]).all() and (drawn.pixels(prediction) == palette[moved]).all()
     assert (matrix.images[0].get_array().filled(0) == counts.numpy()).all()
     assert drawn.ticks(matrix.xaxis) == drawn.ticks(matrix.yaxis) == names
     marks = {line.get_ydata()[0]: drawn.color(line) for line in matrix.lines}
     assert marks == {row: to_hex(palette[row] / 255).upper() for row in range(3)}
-    assert (matrix.get_xlabel(), matrix.get_ylabel()) == ("predicted class", "true class")
-    assert "pixels" in bar.get_ylabel()
 
 
 def test_scores_are_dots_of_which_none_hides_another():
@@ -307,7 +280,6 @@ def test_scores_are_dots_of_which_none_hides_another():
         assert len(set(places)) == len(values) and all(abs(y - row) < 0.5 for _, y in places)
         assert list(mean.get_xdata()) == pytest.approx([np.mean(values)] * 2)
     assert drawn.ticks(ax.yaxis) == list(rows) and set(chance.get_xdata()) == {0.5}
-    assert drawn.words(ax) == ["pure guessing"] and "accuracy" in ax.get_xlabel()
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first row on top
 
 
@@ -319,10 +291,8 @@ class TestFourPoints:
         ax = figures.four_points(self.POINTS, self.EMPTY, 0, 0, 0).axes[0]
         below = {text.get_text(): (text.get_position()[0], round(text.get_position()[1])) for text in ax.texts}
         assert below == {"sky": (1, 1), "road": (0, 0), "building": (0, 1), "marking": (1, 0)}
-        assert list(drawn.key(ax)) == ["empty surface", "something else"]
         marks = {(line.get_xdata()[0], line.get_ydata()[0]): line.get_label() for line in ax.lines}
         assert {place for place, label in marks.items() if label == "empty surface"} == {(1, 1), (0, 0)}
-        assert ax.get_xlabel().startswith("bright") and ax.get_ylabel().startswith("high")
 
     @pytest.mark.parametrize(("weights", "axis"), [((8, 0, -4), 1), ((0, 8, -4), 0)])
     def test_the_shade_is_the_probability(self, weights, axis):
@@ -332,7 +302,6 @@ class TestFourPoints:
         assert (np.diff(shown, axis=axis) > 0).all() and np.allclose(np.diff(shown, axis=1 - axis), 0)
         at_one = shown.take(-1, axis)[0]  # the weighted feature is 1.5 there
         assert at_one == pytest.approx(1 / (1 + np.exp(-(8 * 1.5 - 4))))
-        assert "probability" in fig.axes[1].get_ylabel()
 
     def test_no_weights_leave_one_half_everywhere(self):
         assert np.unique(drawn.pixels(figures.four_points(self.POINTS, self.EMPTY, 0, 0, 0).axes[0])).tolist() == [0.5]

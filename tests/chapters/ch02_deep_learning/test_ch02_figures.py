@@ -37,19 +37,16 @@ class TestDecisionRegions:
 
     def test_each_panel_is_colored_by_its_net(self):
         fig = figures.decision_regions({"right": self.RIGHT, "bent": self.BENT}, self.X, self.Y)
-        assert drawn.titles(fig) == ["right", "bent"]
         right, above = (np.asarray(kinds(ax, QuadMesh)[0].get_array()).reshape(120, 160) for ax in fig.axes)
         horizontal, vertical = np.linspace(-1.35, 1.35, 160), np.linspace(-1.35, 1.35, 120)
         assert (right == (horizontal > 0.5)).all() and (above == (vertical > 0.5)[:, None]).all()
         assert not kinds(fig.axes[1], ContourSet)  # creases only when asked for
-        assert fig.axes[0].get_ylabel() == "input $x_2$" and {ax.get_xlabel() for ax in fig.axes} == {"input $x_1$"}
 
     def test_the_points_have_the_color_of_their_class(self):
         (ax,) = figures.decision_regions({"one": self.RIGHT}, self.X, self.Y).axes
         for label, points in enumerate(kinds(ax, PathCollection)):
             assert (points.get_offsets() == self.X[self.Y == label].numpy()).all()
             assert to_hex(points.get_facecolor()).upper() == plots.CYCLE[label]
-        assert [t.get_text() for t in ax.get_legend().get_texts()] == ["class 0", "class 1"]
 
     def test_creases_lie_where_a_hidden_unit_is_zero(self):
         fig = figures.decision_regions({"right": self.RIGHT, "bent": self.BENT}, self.X, self.Y, creases="bent")
@@ -66,7 +63,6 @@ def test_folds_have_a_panel_each():
     assert drawn.titles(fig) == list(curves) and fig.axes[0].get_ylabel() == "output"
     for ax, values in zip(fig.axes, curves.values()):
         np.testing.assert_allclose(drawn.curve(ax.lines[0]), (x, values), atol=1e-6)
-        assert ax.get_xlabel() == "input $x$"
 
 
 class TestBackpropagation:
@@ -103,7 +99,6 @@ class TestBackpropagation:
         for name in ("W1", "W2"):
             for weight in self.VALUES[name].flatten().tolist():
                 assert self.place(ax, f"{weight:+.2f}")[1] == plots.INK
-        assert "forward: values (black)" in drawn.words(ax)
         assert self.place(ax, "backward: derivative of the loss by each value (orange)")[1] == figures.ORANGE
 
     def test_every_node_holds_its_own_value(self, ax, nodes):
@@ -141,8 +136,6 @@ def test_the_gallery_has_each_function_with_its_slope():
         np.testing.assert_allclose(lines(ax)["$f'(x)$"], (x, slopes[name]))
     for column, name in enumerate(("$p_1$", "$p_2$", "$p_3$")):
         np.testing.assert_allclose(lines(fig.axes[8])[name], (x, softmax[:, column]), atol=1e-6)
-    assert list(drawn.key(fig.axes[0])) == ["$f(x)$", "$f'(x)$"]
-    assert list(drawn.key(fig.axes[8])) == ["$p_1$", "$p_2$", "$p_3$"]
     assert fig.axes[0].get_ylim()[1] < 2 < 3 < fig.axes[2].get_ylim()[1]  # the bounded ones fill their panels
 
 
@@ -152,9 +145,7 @@ def test_gradients_are_averaged_by_their_powers_of_ten():
     norms = {(f, start): np.array([s * 10.0**layers, s * 10.0 ** (layers + 2)]) / k
              for k, f in enumerate(("sigmoid", "ReLU"), start=1) for start, s in starts.items()}  # fmt: skip
     fig = figures.gradients_by_layer(norms)
-    assert drawn.titles(fig) == ["sigmoid", "ReLU"]
     for ax in fig.axes:
-        assert ax.get_yscale() == "log" and "layer" in ax.get_xlabel()
         for name, line, band in zip(starts, ax.lines, ax.collections):
             values = norms[drawn.title(ax), name]
             assert line.get_label() == name
@@ -163,9 +154,7 @@ def test_gradients_are_averaged_by_their_powers_of_ten():
             heights = band.get_paths()[0].vertices[:, 1]
             assert (heights.min(), heights.max()) == pytest.approx((values.min(), values.max()))
     legend = fig.axes[-1].get_legend()
-    assert legend.get_title().get_text() == "initialisation"
     assert [t.get_text() for t in legend.get_texts()] == list(starts)
-    assert fig.axes[0].get_ylabel() == "norm of the weight gradient"
 
 
 class TestThroughDepth:
@@ -177,10 +166,8 @@ class TestThroughDepth:
 
     def test_the_curve_and_the_first_and_last_signal(self):
         left, middle, right = self.draw([torch.zeros(8)] * 3, [1.0, 1.0, 1.0]).axes
-        assert drawn.titles(left.figure) == ["ReLU and its slope", "Signal, layer by layer", "Weight gradient"]
         np.testing.assert_allclose(lines(left)["f"], (self.X, self.X.relu()))
         np.testing.assert_allclose(lines(left)["slope of f"], (self.X, self.X > 0))
-        assert set(drawn.key(left)) == {"inputs of layer 1", "inputs of layer 3", "f", "slope of f"}
         assert middle.get_yticks().tolist() == [1, 2, 3] and middle.get_ylabel() == "layer"
         assert "power of ten" in right.get_xlabel() and right.get_ylim() == middle.get_ylim()
 
@@ -211,7 +198,6 @@ def test_signal_at_depth_has_a_curve_a_kind():
         line = next(line for line in ax.lines if line.get_label() == name)
         np.testing.assert_allclose(line.get_data(), ((0.1, 1, 10), values), rtol=1e-6)
     assert list(drawn.key(ax)) == list(spreads) and drawn.ticks(ax.xaxis) == ["0.1", "1", "10"]
-    assert ax.get_xscale() == ax.get_yscale() == "log" and "He" in ax.get_xlabel()
 
 
 def test_the_paths_lie_in_the_valley_of_the_loss():
@@ -268,7 +254,6 @@ class TestTrainingAndMistakes:
         _, fig = self.draw([1])
         (ax,) = fig.subfigs[0].axes
         assert drawn.curve(ax.lines[0]) == ([1, 2, 3], [2.3, 1.0, 0.4])
-        assert ax.get_yscale() == "log" and ax.get_xlabel() == "step" and "cross-entropy" in ax.get_ylabel()
 
 
 def test_feature_maps_are_those_that_answer_most():
@@ -279,8 +264,6 @@ def test_feature_maps_are_those_that_answer_most():
     fig = figures.feature_maps(image, {"block 1": first, "block 2": second}, count=4)
     inputs, *maps = fig.axes
     assert drawn.title(inputs) == "input" and (drawn.pixels(inputs) == image.numpy()).all()
-    assert [drawn.title(ax) for ax in maps] == ["channel 1", "channel 4", "channel 0", "channel 3"]
-    assert [ax.get_ylabel() for ax in maps] == ["block 1", "", "block 2", ""]
     for ax, stage, channel in zip(maps, (first, first, second, second), (1, 4, 0, 3)):
         assert (drawn.pixels(ax) == stage[channel].numpy()).all()
         assert ax.images[0].get_clim() == (0, stage[channel].max().item())  # each from nothing to its strongest
@@ -291,8 +274,6 @@ def test_pooling_shows_both_scenes_on_one_scale():
     maps = [torch.rand(3, 2, 4, generator=GENERATOR), 5 * torch.rand(3, 2, 4, generator=GENERATOR)]
     pooled = [m.mean((1, 2)) for m in maps]
     grid = np.reshape(figures.what_pooling_keeps(scenes, maps, pooled, channel=1).axes, (3, 2))
-    assert [drawn.title(ax) for ax in grid[0]] == ["scene A", "scene B"]
-    assert grid[1, 0].get_ylabel() == "map of\nchannel 1"
     top = max(m[1].max().item() for m in maps)
     for column in (0, 1):
         assert (drawn.pixels(grid[0, column]) == scenes[column].numpy()).all()
@@ -312,7 +293,6 @@ class TestClassMaps:
     def test_two_maps_and_the_strongest_class(self):
         labels = torch.tensor([[3, 3, -1], [-1, 7, 7]])
         image, three, seven, strongest = self.draw(labels)
-        assert drawn.title(image) == "the image"
         for ax, digit in ((three, 3), (seven, 7)):
             assert f'"{digit}"' in drawn.title(ax) and (drawn.pixels(ax) == self.MAPS[digit].numpy()).all()
             assert ax.images[0].get_clim() == pytest.approx((0, self.MAPS[[3, 7]].max().item()))

@@ -33,14 +33,12 @@ class TestVectors:
             low, high = below.get_ylim()
             assert low > high and below.get_xlim() == (0, 1)  # the first class on top
         assert drawn.ticks(bars[0].yaxis) == ["sky", "car", "tree"]
-        assert fig._supxlabel.get_text() == "probability"
 
     @pytest.mark.parametrize(("jump", "start"), [(8.0, 4.5), (4.0, -5.5)])
     def test_each_cell_of_the_heat_map_lies_where_it_looks(self, jump, start):
         heat = torch.tensor([[0.1, 0.9, 0.3], [0.0, 0.5, 1.0]])
         fig = figures.heat_map(IMAGES[0], heat, "car", jump, start)
         left, middle, right = fig.axes[:3]
-        assert drawn.titles(fig)[:3] == ["image, 16×24", "p(car), 2×3 cells", "each cell where it looks"]
         np.testing.assert_allclose(drawn.pixels(middle), heat)
         assert (drawn.pixels(left) == IMAGES[0].permute(1, 2, 0).numpy()).all()
         over = right.images[1]
@@ -67,8 +65,6 @@ class TestTents:
         np.testing.assert_allclose([found[p] for p in inside], wanted[stride // 2 : -(stride // 2)], atol=1e-5)
         dots = [drawn.curve(line) for line in ax.lines if line.get_linestyle() == "None"]
         assert dots == [([(cell + 0.5) * stride - 0.5], [value]) for cell, value in enumerate(values)]
-        assert set(drawn.key(ax)) == {"tent of one cell", "cell", "sum of the tents"}
-        assert ax.get_xlabel() == "output pixel" and ax.get_ylabel() == "score"
 
 
 class TestPlaces:
@@ -89,7 +85,6 @@ class TestPlaces:
         ax = figures.cell_places(self.ROWS, -100, 60, [((0, 5), (1, 0)), ((0, 6), (1, 2))], outside=-0.5).axes[0]
         links = [drawn.curve(line) for line in ax.lines if len(line.get_xdata()) == 2]
         assert links == [([-12.5, -12.5], [0, -1]), ([3.5, 19.5], [0, -1])]  # the first is upright: it fits
-        assert {"padding", "image"} <= set(drawn.words(ax))
         (shade,) = ax.patches
         edges = shade.get_path().transformed(shade.get_patch_transform()).vertices[:, 0]
         assert (edges.min(), edges.max()) == (-100, -0.5)
@@ -109,7 +104,6 @@ class TestScores:
         for dots, stride in zip(here.collections, (32, 16, 8)):
             np.testing.assert_allclose(dots.get_offsets()[:, 1], 100 * np.array(self.OURS[stride]))
             assert to_hex(dots.get_facecolor()[0]).upper() == figures.STRIDE_COLORS[stride]
-        assert list(drawn.key(here)) == ["perfect map of that stride", "ours, one dot a seed"]
         assert here.get_ylim()[0] == 0
         assert drawn.curve(there.lines[0])[1] == [59.4, 62.4, 62.7] and drawn.words(there) == ["59.4", "62.4", "62.7"]
         low, high = there.get_ylim()
@@ -120,7 +114,6 @@ class TestScores:
         fig = figures.by_class(
             ours, {32: [0.7, 0.8, 0.9], 8: [0.75, 0.85, 0.95]}, ("sky", "pole", "car"), ("car", "sky")
         )
-        assert drawn.titles(fig) == ["car", "sky"] and fig.axes[0].get_ylabel() == "IoU"
         for ax, k in zip(fig.axes, (2, 0)):
             ceiling, mean = ax.lines
             assert drawn.curve(ceiling)[1] == [(0.7, 0.8, 0.9)[k], (0.75, 0.85, 0.95)[k]]
@@ -134,7 +127,6 @@ class TestScores:
         curve, mark = ax.lines
         assert drawn.curve(curve) == ([27, 29, 31, 33], [0.2, 0.3, 0.4, 0.3])
         assert set(mark.get_xdata()) == {31} and "by coordinate algebra: 31" in drawn.key(ax)
-        assert ax.get_xlabel() and ax.get_ylabel() == "mIoU"
 
     def test_trimap_curves_are_the_measure(self):
         truth = TRUTH[None]
@@ -150,7 +142,6 @@ class TestScores:
         assert list(key) == list(predictions)
         assert (key["FCN-8s"], key["FCN-32s"]) == (figures.STRIDE_COLORS[8], figures.STRIDE_COLORS[32])
         assert set(ax.lines[2].get_ydata()) == {1}
-        assert ax.get_xlabel() and ax.get_ylabel() == "mIoU in the band"
 
 
 class TestLabels:
@@ -195,7 +186,6 @@ class TestLabels:
         rings = {tuple(v[0] for v in drawn.curve(line)) for line in above.lines}
         assert rings == {(20.5, 1.5), (2, 14)} and not below.lines
         assert (drawn.pixels(above) == painted(prediction)).all() and (drawn.pixels(below) == painted(TRUTH)).all()
-        assert "ringed" in drawn.title(above) and drawn.title(below) == "truth"
         assert drawn.key(fig) == class_colors("sky", "road", "tree", "sign", "car")
 
     def test_a_image_without_islands_has_no_ring(self):

@@ -100,7 +100,6 @@ def test_the_round_trip_marks_where_the_maxima_were(example):
     pooled, indices = F.max_pool2d(x[None].float(), 2, return_indices=True)
     sparse = F.max_unpool2d(pooled, indices, 2)[0].int()
     fig = figures.round_trip(x, pooled[0].int(), indices[0], sparse)
-    assert drawn.titles(fig) == ["map", "maxima", "indices", "un-pooled"]
     for ax, values in zip(fig.axes, (x, pooled[0].int(), indices[0], sparse)):
         assert [int(t) for t in drawn.words(ax)] == values.flatten().tolist()
         marks = {to_hex(p.get_facecolor()).upper(): (int(p.get_y() + 0.5), int(p.get_x() + 0.5)) for p in ax.patches}
@@ -118,8 +117,6 @@ def test_stages_have_a_row_each_and_a_scale_around_zero():
         ("stage 2", torch.zeros(1, 2), torch.zeros(1, 4), torch.tensor([[0.5, 0, 0, -4]])),
     ]
     fig = figures.decoder_stages(stages)
-    assert drawn.titles(fig) == ["comes in", "un-pooled", "after the convolution", "", "", ""]
-    assert [ax.get_ylabel() for ax in fig.axes[::3]] == ["stage 1", "stage 2"]
     for ax, values in zip(fig.axes, [values for _, *maps in stages for values in maps]):
         assert (drawn.pixels(ax) == values.numpy()).all()
         low, high = ax.images[0].get_clim()
@@ -132,7 +129,6 @@ def test_the_decoder_study_stands_beside_the_papers():
     }  # fmt: skip
     paper = {"bilinear": (43.8, 23.08), "indices": (46.3, 36.67)}
     fig = figures.decoder_study(ours, paper)
-    assert drawn.titles(fig) == ["ours: mIoU, %", "ours: boundary F1, %", "paper: mIoU, %", "paper: boundary F1, %"]
     for column in (0, 1):
         mine, theirs = fig.axes[column], fig.axes[2 + column]
         for bar, dots, (name, runs) in zip(mine.patches, mine.lines, ours.items()):
@@ -142,7 +138,6 @@ def test_the_decoder_study_stands_beside_the_papers():
         assert [bar.get_height() for bar in theirs.patches] == [values[column] for values in paper.values()]
         assert [bar.get_x() + bar.get_width() / 2 for bar in theirs.patches] == pytest.approx([0, 1])
         assert drawn.ticks(mine.xaxis) == drawn.ticks(theirs.xaxis) == list(ours)
-    assert list(drawn.key(fig)) == ["one seed", "mean"]
 
 
 def test_one_scene_shows_every_prediction():
@@ -154,4 +149,3 @@ def test_one_scene_shows_every_prediction():
     assert drawn.titles(fig) == ["image", "truth", *predictions]
     for ax, labels in zip(fig.axes[1:], (mask, *predictions.values())):
         assert (drawn.pixels(ax) == drawn.painted(labels)).all()
-    assert list(drawn.key(fig)) == ["sky", "road"]

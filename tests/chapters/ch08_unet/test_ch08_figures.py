@@ -30,7 +30,6 @@ class TestCells:
 
     def test_tiles_show_each_image_under_its_title(self):
         fig = figures.tiles([IMAGE, figures.number_cells(CELLS), GRAY], ["image", "truth", "again"])
-        assert drawn.titles(fig) == ["image", "truth", "again"]
         for ax, expected in zip(fig.axes, (GRAY, figures.number_cells(CELLS), GRAY)):
             assert (drawn.pixels(ax) == expected).all() and not len(ax.get_xticks())
 
@@ -42,7 +41,6 @@ class TestCells:
     def test_border_weights_are_drawn_as_they_are(self):
         weights = np.linspace(0, 9, CELLS.size).reshape(CELLS.shape)
         fig = figures.border_weights(IMAGE, CELLS, weights)
-        assert drawn.titles(fig)[:3] == ["image", "cells, numbered", "weight of each pixel"]
         assert (drawn.pixels(fig.axes[0]) == GRAY).all()
         assert (drawn.pixels(fig.axes[1]) == figures.number_cells(CELLS)).all()
         assert (drawn.pixels(fig.axes[2]) == weights).all()
@@ -52,8 +50,6 @@ class TestCells:
         one, joined = [CELLS, CELLS.T[:12].repeat(2, 1)[:, :16]], [(CELLS > 0).astype(int), CELLS * 0]
         fig = figures.merged([IMAGE, IMAGE], [CELLS, CELLS], [one, joined], ["with weights", "without"])
         grid = np.reshape(fig.axes, (2, 4))
-        assert [drawn.title(ax) for ax in grid[0]] == ["image", "true cells", "with weights", "without"]
-        assert not any(drawn.title(ax) for ax in grid[1])
         for row in range(2):
             assert (drawn.pixels(grid[row][1]) == figures.number_cells(CELLS)).all()
             assert (drawn.pixels(grid[row][2]) == figures.number_cells(one[row])).all()
@@ -106,9 +102,7 @@ class TestSizes:
 
     def test_a_broken_u_ends_where_it_breaks(self):
         ax = figures.u_shape(574).axes[0]  # 281 cells at level 2: cannot be pooled
-        assert "odd" in drawn.title(ax)
         assert len(bars(ax)) == 1 + 2 * len(figures.walk(574)["down"]) < 11
-        assert not any("crop" in t for t in drawn.words(ax))
 
     def test_the_crop_keeps_what_center_crop_keeps(self):
         large, small = torch.arange(36).view(6, 6), torch.arange(16).view(4, 4)
@@ -139,10 +133,8 @@ class TestTiles:
     def test_differences_share_one_scale(self):
         maps = [np.zeros((4, 6)), np.full((4, 6), 1e-3), np.full((4, 6), 0.5)]
         fig = figures.differences(maps, ["none", "few", "all"])
-        assert drawn.titles(fig)[:3] == ["none", "few", "all"]
         np.testing.assert_allclose([drawn.pixels(ax)[0, 0] for ax in fig.axes[:3]], [1e-5, 1e-3, 0.5])
         assert {ax.images[0].get_clim() for ax in fig.axes[:3]} == {(1e-5, 0.5)}
-        assert fig.axes[3].get_ylabel() == "|difference of the logits|"
 
     def test_tiles_without_any_seam_can_be_drawn(self):
         fig = figures.differences([np.zeros((4, 6)), np.full((4, 6), 1e-7)], ["one", "other"])
@@ -160,7 +152,6 @@ class TestElastic:
         field = torch.zeros(2, 12, 16)
         field[0], field[1] = 2, -3  # two down, three to the left
         fig = self.draw(field, bent=255 - IMAGE)
-        assert drawn.titles(fig)[:2] == ["3 × 3 random shifts", "the bent image"] and "labels" in drawn.titles(fig)[2]
         arrows = fig.axes[0].texts
         assert len(arrows) == 9
         for arrow in arrows:
@@ -182,7 +173,6 @@ class TestSkips:
     def test_the_sketch_shows_which_skips_are_on(self, on):
         fig = figures.skips(IMAGE, CELLS, CELLS * 0, on, 0.4249)
         sketch = fig.axes[3]
-        assert drawn.titles(fig) == ["image", "true cells", "answer", "mIoU here 0.42"]
         assert drawn.words(sketch) == [f"level {n}" + ("" if n in on else ": off") for n in (1, 2, 3, 4)]
         lit = {n for n, line in enumerate(sketch.lines[:4], start=1) if drawn.color(line) == figures.DOWN}
         assert lit == on
@@ -196,4 +186,3 @@ class TestSkips:
         assert drawn.curve(mean) == ([0, 1, 2], [0.8, 0.6, 0.3]) and drawn.curve(switched)[1] == [0.8, 0.4, 0.1]
         assert drawn.key(ax) == {"trained without them": figures.DOWN, "switched off after training": figures.LOST}
         assert drawn.ticks(ax.xaxis) == list(trained) and ax.get_ylabel() == "mIoU" and ax.get_ylim() == (0, 1)
-        assert ax.get_xlabel()

@@ -32,7 +32,6 @@ class TestAnswers:
     def test_coarse_answers_are_stretched_over_the_image(self):
         coarse, fine = torch.tensor([[0, 8], [3, 3]]), torch.arange(8).view(2, 4)
         fig = figures.answers(IMAGE, TRUTH, {"stride 32: 4 answers": coarse, "stride 8: 8 answers": fine}, Dataset)
-        assert drawn.titles(fig) == ["image", "truth", "stride 32: 4 answers", "stride 8: 8 answers"]
         assert (drawn.pixels(fig.axes[0]) == PHOTO).all() and (drawn.pixels(fig.axes[1]) == painted(TRUTH)).all()
         for ax, labels in zip(fig.axes[2:], (coarse, fine)):
             assert (drawn.pixels(ax) == painted(labels)).all()
@@ -70,7 +69,6 @@ class TestAnswers:
             assert (np.diff(places) == rate).all() and places.mean() == 20
             assert drawn.curve(ax.lines[0]) == ([20], [20])  # the middle of the taps is the cell that is answered
             assert drawn.title(ax) == f"{kernel}×{kernel} at rate {rate}" and ax.get_xlabel() == f'"{name}"'
-        assert list(drawn.key(fig)) == ["tap of the kernel", "cell that is answered"]
 
     def test_rates_meet_at_the_same_place(self):
         narrow, wide = {1: [0.3, 0.34], 2: [0.4, 0.44], 12: [0.2, 0.2]}, {1: [0.5, 0.5], 12: [0.45, 0.47]}
@@ -99,7 +97,6 @@ class TestAnswers:
         steps = [line.get_xdata()[0] for line in right.lines if len(line.get_xdata()) == 2]
         assert steps == [3.5, 11.5]  # the car begins and ends
         assert drawn.key(fig) == class_colors(*(NAMES[k] for k in best)) and {0, 8} < set(best)
-        assert right.get_xlabel() == "column" and right.get_ylabel() == "probability"
 
 
 class TestCRF:
@@ -118,7 +115,6 @@ class TestCRF:
     def test_iterations_stand_beside_the_truth(self):
         before, after = torch.where(TRUTH == 8, 3, TRUTH), TRUTH.roll(1, 1)
         fig = figures.iterations(IMAGE, TRUTH, {"after 0": before, "after 10": after}, Dataset)
-        assert drawn.titles(fig) == ["image", "truth", "after 0", "after 10"]
         for ax, labels in zip(fig.axes[1:], (TRUTH, before, after)):
             assert (drawn.pixels(ax) == painted(labels)).all()
         assert drawn.key(fig) == class_colors("sky", "road", "car")
@@ -133,7 +129,6 @@ class TestCRF:
         both = pairs(torch.stack([values, torch.ones(40)], 1))
         fig = figures.splat_blur_slice(features, values, lattice, both[:, 0] / both[:, 1], gray)
         steps, below = fig.axes[:3], next(ax for ax in fig.axes if ax.get_xlabel() == "pixel of the scan line")
-        assert [drawn.title(ax)[:7] for ax in steps] == ["1 splat", "2 blur:", "3 slice"]
         shown = {line.get_label(): line.get_ydata() for line in below.lines}
         np.testing.assert_allclose(shown["the image: grey value / 255"], gray / 255)
         np.testing.assert_allclose(shown["values that go in"], values)
@@ -145,7 +140,6 @@ class TestCRF:
         for ax in steps:
             cloud = ax.collections[1]
             np.testing.assert_allclose(cloud.get_offsets(), features, atol=1e-5)
-            assert ax.get_xlabel() == "place / σ"
         np.testing.assert_allclose(steps[2].collections[1].get_array(), shown["lattice"], rtol=1e-5)
         # Blurring reaches vertices that no pixel has splatted to.
         assert len(steps[1].collections[2].get_offsets()) > len(steps[0].collections[2].get_offsets()) > 3
@@ -193,4 +187,3 @@ class TestCRF:
         np.testing.assert_allclose(shown, crf(image, p)[1], atol=1e-5)
         silent = controls["iterations"] == 0 or controls["weight"] == 0
         assert (abs(shown - p[1].numpy()).max() < 1e-5) == silent
-        assert "boundary F1" in drawn.title(fig.axes[0]) and "cup" in drawn.title(fig.axes[1])
