@@ -7,9 +7,9 @@ import pytest
 import robust
 import tiny
 
-pytestmark = pytest.mark.slow
-
 import notebooks as tool
+
+pytestmark = pytest.mark.slow
 
 CELLS = (
     ('PROFILE = "quick"\nSEED = 0', ["parameters"]),

@@ -193,12 +193,17 @@ class TestPolynomialFitter:
         assert lines(right)["validation"][1] == pytest.approx([np.log10(0.8), np.log10(0.4), 3], abs=1e-5)
 
     def test_the_test_set_stays_sealed_until_it_is_opened(self):
+        for ax in self.draw(1, opened=False).axes:
+            assert not any("test" in label for label in [*lines(ax), *drawn.key(ax)])
         left, right = self.draw(1, opened=True).axes
+        assert drawn.title(left).endswith("· test 0.500")
         assert same(lines(left)["test"], [0, 0.1, 0.2], [1, 0.9, 0.8])
         assert same(lines(right)["test, opened"], [1], [np.log10(0.5)])
+        assert "test" in drawn.key(left) and "test, opened" in drawn.key(right)
 
     def test_a_huge_test_error_is_said_and_its_star_stays_on_the_paper(self):
         left, right = self.draw(2, opened=True).axes
+        assert drawn.title(left).endswith("test > 1000")
         assert lines(right)["test, opened"][1][0] < right.get_ylim()[1]
 
     def test_the_labels_of_the_axis_are_the_powers_of_ten(self):

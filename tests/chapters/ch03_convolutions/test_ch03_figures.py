@@ -227,6 +227,7 @@ def test_lost_places_shows_the_majority_of_each_cell():
     mask = torch.randint(0, 3, (16, 24), generator=torch.Generator().manual_seed(0))
     palette = np.array([(0, 0, 0), (10, 200, 30), (250, 0, 90)], np.uint8)
     fig = figures.lost_places(image, mask, palette, strides=(4, 8))
+    assert drawn.titles(fig) == ["image", "labels", "stride 4: 4×6", "stride 8: 2×3"]
     expected = [image, palette[mask], palette[figures.majority(mask, 4)], palette[figures.majority(mask, 8)]]
     for ax, image in zip(fig.axes, expected):
         assert (drawn.pixels(ax) == image).all()

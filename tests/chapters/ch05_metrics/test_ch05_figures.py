@@ -162,6 +162,7 @@ def test_bands_grow_with_their_width():
     mask = torch.zeros(20, 30, dtype=torch.long)
     mask[:, 15:] = 3
     fig = measuring.bands(mask, (1, 3), dataset=drawn.Driving)
+    assert drawn.titles(fig) == ["truth", "1 px: 7 %", "3 px: 20 %"]  # 2 and 6 of 30 columns
     assert (drawn.pixels(fig.axes[0]) == DRIVING_PALETTE[mask]).all()
     for ax, width in zip(fig.axes[1:], (1, 3)):
         kept = np.zeros((20, 30), bool)

@@ -39,6 +39,7 @@ class TestVectors:
         heat = torch.tensor([[0.1, 0.9, 0.3], [0.0, 0.5, 1.0]])
         fig = figures.heat_map(IMAGES[0], heat, "car", jump, start)
         left, middle, right = fig.axes[:3]
+        assert drawn.titles(fig)[:3] == ["image, 16×24", "p(car), 2×3 cells", "each cell where it looks"]
         np.testing.assert_allclose(drawn.pixels(middle), heat)
         assert (drawn.pixels(left) == IMAGES[0].permute(1, 2, 0).numpy()).all()
         over = right.images[1]

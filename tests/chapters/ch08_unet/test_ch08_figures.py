@@ -102,7 +102,9 @@ class TestSizes:
 
     def test_a_broken_u_ends_where_it_breaks(self):
         ax = figures.u_shape(574).axes[0]  # 281 cells at level 2: cannot be pooled
+        assert "odd" in drawn.title(ax)
         assert len(bars(ax)) == 1 + 2 * len(figures.walk(574)["down"]) < 11
+        assert not any("crop" in t for t in drawn.words(ax))
 
     def test_the_crop_keeps_what_center_crop_keeps(self):
         large, small = torch.arange(36).view(6, 6), torch.arange(16).view(4, 4)
@@ -173,6 +175,7 @@ class TestSkips:
     def test_the_sketch_shows_which_skips_are_on(self, on):
         fig = figures.skips(IMAGE, CELLS, CELLS * 0, on, 0.4249)
         sketch = fig.axes[3]
+        assert drawn.titles(fig) == ["image", "true cells", "answer", "mIoU here 0.42"]
         assert drawn.words(sketch) == [f"level {n}" + ("" if n in on else ": off") for n in (1, 2, 3, 4)]
         lit = {n for n, line in enumerate(sketch.lines[:4], start=1) if drawn.color(line) == figures.DOWN}
         assert lit == on

@@ -32,6 +32,7 @@ class TestAnswers:
     def test_coarse_answers_are_stretched_over_the_image(self):
         coarse, fine = torch.tensor([[0, 8], [3, 3]]), torch.arange(8).view(2, 4)
         fig = figures.answers(IMAGE, TRUTH, {"stride 32: 4 answers": coarse, "stride 8: 8 answers": fine}, Dataset)
+        assert drawn.titles(fig) == ["image", "truth", "stride 32: 4 answers", "stride 8: 8 answers"]
         assert (drawn.pixels(fig.axes[0]) == PHOTO).all() and (drawn.pixels(fig.axes[1]) == painted(TRUTH)).all()
         for ax, labels in zip(fig.axes[2:], (coarse, fine)):
             assert (drawn.pixels(ax) == painted(labels)).all()

@@ -109,6 +109,7 @@ class TestMeasured:
             assert (list(runs), [0, 1, 2]) in lines
         assert len(lines) == 3 + 3 + 2
         assert [drawn.curve(line) for line in right.lines] == [([65.76], [1]), ([66.98], [2])]
+        assert drawn.words(right) == ["65.76", "66.98"]
         assert drawn.ticks(left.yaxis) == list(ours) and left.get_ylim() == (2.5, -0.5)  # the first on top
         for ax, values in ((left, [30, 46]), (right, [65.76, 66.98])):
             low, high = ax.get_xlim()

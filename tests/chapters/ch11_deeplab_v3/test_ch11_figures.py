@@ -109,6 +109,7 @@ class TestMeasured:
             assert all(low < v < high for values in runs.values() for v in values)
         paper = fig.axes[2]
         assert [drawn.curve(line) for line in paper.lines] == [([77.21], [0]), ([78.51], [1])]
+        assert [w.strip() for w in drawn.words(paper)] == ["77.21", "78.51", "not measured"]
         assert paper.texts[2].get_position()[1] == 2
         assert drawn.ticks(fig.axes[0].yaxis) == ["16", "8", "8, rates of 16"]
         assert fig.axes[0].get_ylim() == (2.5, -0.5) and list(drawn.key(fig)) == ["one seed", "mean"]

@@ -149,6 +149,7 @@ class TestScores:
         arrows = [(t.xyann, t.xy) for t in ax.texts if not t.get_text()]
         at = [(r[4], r[3]) for r in rows]
         assert arrows == [(at[0], at[1]), (at[2], at[3]), (at[3], at[4])]
+        assert drawn.words(ax) == ["stride 16", "stride 16", "stride 8"]
 
     def test_changed_labels_are_counted_by_place(self):
         changed, band = torch.zeros(2, 32, 48, dtype=torch.bool), torch.zeros(2, 32, 48, dtype=torch.bool)

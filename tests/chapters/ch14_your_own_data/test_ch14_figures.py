@@ -56,6 +56,7 @@ class TestPairs:
         ]
         fig = figures.polygons(IMAGES[0], shapes, labels, Dataset)
         left, right = fig.axes
+        assert drawn.words(left) == ["1", "2"] and drawn.titles(fig) == ["image and polygons", "label map"]
         for outline, text, (name, _, points) in zip(left.patches[1::2], left.texts, shapes):
             np.testing.assert_allclose(outline.get_xy()[:-1], points)
             color = drawn.class_colors(name, dataset=Dataset)[name]
@@ -64,6 +65,7 @@ class TestPairs:
             assert 0 < x < 18 and 0 < y < 12  # on the image, even where the polygon leaves it
         assert left.get_xlim() == (-0.5, 17.5) and left.get_ylim() == (11.5, -0.5)
         assert (drawn.pixels(right) == plots.paint(labels, Dataset.palette, 255)).all()
+        assert list(drawn.key(fig))[:2] == ["field", "house"] and "wood" not in drawn.key(fig)
 
 
 class TestSplits:
@@ -176,5 +178,6 @@ class TestObjects:
             assert key[name] == to_hex(np.array(painted) / 255).upper()
 
     def test_nothing_kept_has_no_precision_but_a_figure(self, finder):
-        finder.draw(0.95, 1, 1)
+        fig = finder.draw(0.95, 1, 1)
+        assert drawn.words(fig.axes[3]) == ["0", "0"] and drawn.title(fig.axes[0]) == "site00_1"
         assert "≈0 objects" in finder.words(0.95, 1, 1)
