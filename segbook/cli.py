@@ -92,6 +92,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command("train", train, "train a network and score it")
     sub.add_argument("--model", default="unet", help="architecture, or `all` of them in turn (default: unet)")
+    sub.add_argument(
+        "--backbone", metavar="NAME", help="efficientnet_lite0: from its ImageNet weights (default: the paper's)"
+    )
     _add_run_options(sub)
     sub.add_argument("--steps", type=_positive, help="training steps (default: the profile's)")
     sub.add_argument("--batch-size", type=_positive, help="images a step and process (default: the profile's)")
@@ -240,11 +243,16 @@ def editions(options) -> int:
 def train(options) -> int:
     """Train with the profile's recipe; a run that was interrupted goes on when the same command is given again."""
     from segbook.course import full_run
+    from segbook.models import on_lite0
 
     _require("model", options.model, [*segbook.models.names(), full_run.ALL])
+    if options.backbone is not None:
+        _require("backbone", options.backbone, [on_lite0.LITE0])
+        _require(f"model on {on_lite0.LITE0}", options.model, on_lite0.CONSTRUCTORS)
     _apply_run_options(options)
     asked = {
-        name: getattr(options, name) for name in ("steps", "batch_size", "width", "size", "compile", "out", "results")
+        name: getattr(options, name)
+        for name in ("backbone", "steps", "batch_size", "width", "size", "compile", "out", "results")
     }
     wish = full_run.TrainOptions(options.model, seed=options.seed or 0, **asked)
     if options.model != full_run.ALL:

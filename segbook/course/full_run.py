@@ -36,6 +36,7 @@ class TrainOptions:
     """What a command asks for beyond the profile; None leaves the profile's value."""
 
     model: str
+    backbone: str | None = None
     seed: int = 0
     steps: int | None = None
     batch_size: int | None = None
@@ -61,12 +62,13 @@ def train_one(wish: TrainOptions) -> int:
         for split in (training, validation, test) if team.leads else (training,):
             if split is not None:
                 split.tensors()  # read now, so that a damaged file is found before the training and not after it
-        width = wish.width or session.profile.width_for(wish.model)
+        width = wish.width or session.profile.width_for(wish.model, wish.backbone)
         recipe = recipe_for(wish, session, team)
         changed = describe_overrides(wish, session)
         out = wish.out or default_folder(wish, session)
         with explain_out_of_memory("--batch-size"):
-            model = session.model(wish.model, training.num_classes, width=width)
+            start = {"backbone": wish.backbone, "backbone_weights": "imagenet"} if wish.backbone else {}
+            model = session.model(wish.model, training.num_classes, width=width, **start)
 
         place = results_file(wish, session, changed)
         if team.leads and place:  # a folder that cannot be is told now, not after the training
@@ -85,7 +87,7 @@ def train_one(wish: TrainOptions) -> int:
             scores["test"] = segbook.evaluate(model, test, device=device)
 
     sizes = list(training.tensors()[0].shape[-2:])
-    options = dict(session.profile.options_for(wish.model))
+    options = dict(session.profile.options_for(wish.model, wish.backbone))
     names, palette = list(training.classes), training.palette.tolist()
     built = session.profile.architecture_for(wish.model)
     save_model(out / "model.pt", model, ModelCard(built, width, names, palette, sizes, session.dataset, options))
@@ -135,7 +137,7 @@ def recipe_for(wish: TrainOptions, session: Run, team: parallel.Team) -> Recipe:
     window that augmentation cuts out shrinks and grows with the images.
     """
     changes = {"steps": wish.steps} if wish.steps else {}
-    recipe = session.recipe(wish.model, **changes)
+    recipe = session.recipe(wish.backbone or wish.model, **changes)
     augment, usual = recipe.augment, session.profile.size_for(session.dataset)
     if wish.size and usual and augment and augment.crop:
         crop = tuple(max(1, round(side * new / old)) for side, new, old in zip(augment.crop, wish.size, usual))
@@ -145,7 +147,7 @@ def recipe_for(wish: TrainOptions, session: Run, team: parallel.Team) -> Recipe:
 
 def describe_overrides(wish: TrainOptions, session: Run) -> list[str]:
     """In what a run differs from the profile's, in words; empty for the profile's own."""
-    profile = session.profile.recipe_for(wish.model)
+    profile = session.profile.recipe_for(wish.backbone or wish.model)
     size = session.profile.size_for(session.dataset)
 
     def text(value) -> str:
@@ -154,15 +156,22 @@ def describe_overrides(wish: TrainOptions, session: Run) -> list[str]:
     pairs = (
         ("{} instead of {} steps", wish.steps, profile.steps),
         ("batches of {} instead of {}", wish.batch_size, profile.batch_size),
-        ("width {} instead of {}", wish.width, session.profile.width_for(wish.model)),
+        ("width {} instead of {}", wish.width, session.profile.width_for(wish.model, wish.backbone)),
         ("images of {} instead of {}", wish.size, size),
     )
-    return [words.format(text(new), text(usual)) for words, new, usual in pairs if new and new != usual]
+    found = [words.format(text(new), text(usual)) for words, new, usual in pairs if new and new != usual]
+    return found + ([f"on {wish.backbone} with ImageNet weights"] if wish.backbone else [])
 
 
 def default_folder(wish: TrainOptions, session: Run) -> Path:
     """``runs/train/MODEL-DATASET-PROFILE-seedN``, and what else was asked for: other training has another folder."""
-    asked = {"steps": wish.steps, "batch": wish.batch_size, "width": wish.width, "size": wish.size}
+    asked = {
+        "on_": wish.backbone,
+        "steps": wish.steps,
+        "batch": wish.batch_size,
+        "width": wish.width,
+        "size": wish.size,
+    }
     extra = [f"{name}{'x'.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in asked.items() if v]
     label = "-".join([wish.model, session.dataset, session.profile.name, f"seed{session.seed}", *extra])
     return runs_folder() / "train" / label

@@ -36,22 +36,28 @@ class Profile:
         """How many images of a split are used; None for all."""
         return self.count.get(dataset, self.count["*"]).get(split)
 
-    def width_for(self, model: str) -> float:
-        """The factor on a net's channels; 1 is the paper's."""
-        return self.width.get(model, self.width["*"])
+    def width_for(self, model: str, backbone: str | None = None) -> float:
+        """The factor on a net's channels; 1 is the paper's, and that of a backbone with ImageNet weights."""
+        return 1.0 if backbone == LITE0 else self.width.get(model, self.width["*"])
 
     def architecture_for(self, model: str) -> str:
         """The name under which ``sb.models.build`` knows the net that is built for a model."""
         return self.stands_in.get(model, model)
 
-    def options_for(self, model: str) -> dict:
+    def options_for(self, model: str, backbone: str | None = None) -> dict:
         """What a net is built with beside its width: options of ``sb.models.build``."""
+        if backbone == LITE0:
+            return {"backbone": LITE0, **self.options.get(f"{model} on {LITE0}", {})}
         return self.options.get(model, {})
 
     def recipe_for(self, model: str, **changes) -> Recipe:
         """The recipe of a net, with changes to its fields. Raises TypeError for a field that a recipe does not have."""
         return replace(self.recipe.get(model, self.recipe["*"]), **changes)
 
+
+#: The backbone whose ImageNet weights are installed: nets on it start from them and keep its width. Its name is also that of
+#: the recipe for training the whole net on.
+LITE0 = "efficientnet_lite0"
 
 # No ImageNet weights: the nets on VGG-16 train from scratch only with batch norm. FCN's padding of 100 pixels would make a
 # image of 96x128 eight times as large, so the crop-free form of the same net is used.
@@ -80,6 +86,14 @@ _SMALL_V2 = {"backbone": "resnet50", "rates": (2, 4, 6, 8), "zero_init_residual"
 # block 4) would reach over the edge: rates that are as large a part of this map instead. Without ImageNet weights blocks
 # that start as the identity learn much faster. The rates belong to output stride 16: at 8 they must be doubled by hand.
 _SMALL_V3 = {"backbone": "resnet50", "multi_grid": (1, 1, 1), "rates": (1, 2, 3), "zero_init_residual": True}
+
+# On Lite0, rates that are as large a part of the maps of 96x128 and 192x256 pixels as the papers' of theirs.
+_SMALL_RATES_ON_LITE0 = {
+    f"deeplab_v1 on {LITE0}": {"rate": 4},
+    f"deeplab_v2 on {LITE0}": {"rates": (2, 4, 6, 8)},
+    f"deeplab_v3 on {LITE0}": {"rates": (2, 4, 6)},
+    f"deeplab_v3plus on {LITE0}": {"rates": (2, 4, 6)},
+}
 
 # Measured on a two-core CPU: AdamW with one cycle beats SGD at every budget tried, square-root class weights wake the thin
 # classes without drowning the rest, and zooming costs more than it gives in a dozen epochs.
@@ -117,6 +131,7 @@ _FULL_RECIPES = {
     "unet": replace(_FULL_RECIPE, steps=2500),
     "deeplab_v1": replace(_FULL_RECIPE, steps=3500, learning_rate=1e-3),
     "deeplab_v2": replace(_FULL_RECIPE, steps=2000),
+    LITE0: replace(_FULL_RECIPE, learning_rate=1e-3),
 }
 
 QUICK = Profile(
@@ -148,11 +163,13 @@ QUICK = Profile(
         "deeplab_v1": replace(_QUICK_RECIPE, steps=300, batch_size=4, learning_rate=5e-3),
         # Chapter 06 trains nine of them: many small batches teach more in the same time than few large ones.
         **dict.fromkeys(_FCN, replace(_QUICK_RECIPE, steps=220, batch_size=4, learning_rate=5e-3)),
+        LITE0: replace(_QUICK_RECIPE, steps=300, learning_rate=2e-3),
         "*": _QUICK_RECIPE,
     },
     options=_FROM_SCRATCH
     | {"segnet": _SMALL_SEGNET, "deeplab_v1": _SMALL_LARGE_FOV, "deeplab_v2": _SMALL_V2, "deeplab_v3": _SMALL_V3}
     | {"deeplab_v3_cascade": _SMALL_V3, "deeplab_v3plus": _SMALL_V3}
+    | _SMALL_RATES_ON_LITE0
     | dict.fromkeys(_FCN, _FROM_SCRATCH["fcn8s"] | _SMALL_FC),
     stands_in={"segnet": "segnet_basic"},
 )

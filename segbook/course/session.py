@@ -54,11 +54,11 @@ class Run:
         Seeding here makes the initial weights independent of whatever ran before in the notebook.
         """
         torch.manual_seed(self.seed if seed is None else seed)
-        width = self.profile.width_for(name) if width is None else width
-        options = {**self.profile.options_for(name), **options}
-        return segbook.models.build(self.profile.architecture_for(name), num_classes, width=width, **options).to(
-            self.device
-        )
+        backbone = options.get("backbone")
+        width = self.profile.width_for(name, backbone) if width is None else width
+        options = {**self.profile.options_for(name, backbone), **options}
+        architecture = self.profile.architecture_for(name)
+        return segbook.models.build(architecture, num_classes, width=width, **options).to(self.device)
 
     def recipe(self, model: str = "*", **changes) -> Recipe:
         """The profile's training recipe for a model, with changes: ``run.recipe("unet", steps=100)``."""

@@ -58,11 +58,18 @@ def build(name: str, num_classes: int, *, width: float = 1.0, in_channels: int =
 
     ``num_classes`` counts the classes without void. ``width=1.0`` is the paper's net; other values scale the channels and
     nothing else. ``paper_options`` are the options of the model's own class, described in its docstring.
+    ``backbone="efficientnet_lite0"`` builds the paper's head on that net instead, with ``backbone_weights="imagenet"`` from
+    its installed weights; see ``segbook.models.on_lite0`` for the options then.
     The model maps float images [N, in_channels, H, W] to logits [N, num_classes, H, W] for any H, W >= 32 (a U-Net with
     valid padding returns the smaller map of its paper). Raises ValueError for an unknown name, TypeError for an option
     that the model does not have.
     """
     constructor, fixed = _constructor(name)
+    if paper_options.get("backbone") == "efficientnet_lite0":
+        from segbook.models import on_lite0
+
+        constructor = on_lite0.constructor(name)
+        paper_options = {option: value for option, value in paper_options.items() if option != "backbone"}
     whole("num_classes", num_classes, 1)
     whole("in_channels", in_channels, 1)
     offered = _options(constructor, fixed, paper_options.get("backbone"))
