@@ -12,13 +12,18 @@ def explain_out_of_memory(batch_size: str):
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError is one; MPS and the CPU raise a plain RuntimeError
-        text, advice = str(error), "out of memory: lower "
-        if text.startswith(advice) or not ("out of memory" in text or "can't allocate memory" in text):
+        advice = "out of memory: lower "
+        if str(error).startswith(advice) or not is_out_of_memory(error):
             raise
         raise torch.OutOfMemoryError(
             f"{advice}{batch_size}, the size of the images or the width of the model; on CUDA a recipe with "
             "mixed_precision=True halves what the feature maps need"
         ) from error
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether PyTorch raised this because memory ran out."""
+    return any(words in str(error) for words in ("out of memory", "can't allocate memory"))
 
 
 def default_device(device: str | torch.device | None = None) -> torch.device:

@@ -1,8 +1,9 @@
 """Training that several processes share, one a GPU, as ``torchrun --nproc-per-node=N -m segbook train …`` starts them.
 
-Every process holds the whole net and computes a share of each batch. Before a step the gradients are averaged over the
-processes (PyTorch's DistributedDataParallel does that during the backward pass), so that all make the same step and keep
-the same weights: N processes with batches of b train like one with batches of N b. Only the first of them writes files.
+Every process holds the whole net and computes a share of each batch. During the backward pass the gradients are added up
+over the processes, so that all make the same step and keep the same weights: N processes with batches of b train like one
+with batches of N b. Only the first of them scores and writes files. The training loop knows nothing of this: hooks on the
+net do it.
 """
 
 import contextlib
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 
 @dataclass(frozen=True)
@@ -27,41 +27,64 @@ class Team:
         """Whether this process is the one that validates, writes and prints."""
         return self.rank == 0
 
-    def spread(self, model: nn.Module) -> nn.Module:
-        """The net whose gradients come averaged over the team; its weights are those of ``model``, not a copy.
 
-        Batch norm computes its mean and variance over a batch. On CUDA the batch norms of ``model`` become SyncBatchNorm,
-        which takes them over the shares of all processes; PyTorch has none for the CPU, where every process normalises
-        its own share and a net with batch norm trains a little differently than in one process.
-        """
-        if self.size == 1:
-            return model
-        if next(model.parameters()).is_cuda:
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        return DistributedDataParallel(model)
+@contextlib.contextmanager
+def shared(model: nn.Module, team: Team):
+    """Inside, the training passes of ``model`` are shared by the team; ``fit`` and every loss stay as they are.
 
-    def share(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """This process's part of each tensor [N, …]; from here on it draws random numbers (dropout) of its own.
+    Each process is called with the whole batch and computes its own share of the logits; the shares are gathered, so
+    that all see the whole batch's logits and compute the same loss, whatever it is. On the way back each process gets the
+    gradient of its share, and the gradients of a weight are added up over the team as soon as they are there.
 
-        Raises ValueError if the batch cannot be divided evenly: a mean of means is the mean only over equal shares.
-        """
-        if self.size == 1:
-            return tensors
-        count = len(tensors[0])
-        if count % self.size:
-            raise ValueError(f"a batch of {count} cannot be divided evenly among {self.size} processes")
-        torch.manual_seed(
-            (torch.initial_seed() + self.rank * 1_000_000_007) % 2**32
-        )  # the CPU's generator takes 32 bits
-        return tuple(tensor.chunk(self.size)[self.rank] for tensor in tensors)
+    Batch norm computes its mean and variance over a batch. On CUDA the batch norms of ``model`` become SyncBatchNorm,
+    which takes them over the shares of all processes; PyTorch has none for the CPU, where every process normalises its own
+    share and a net with batch norm trains a little differently than in one process. A batch that cannot be divided evenly
+    raises ValueError.
+    """
+    if team.size == 1:
+        yield model
+        return
+    if next(model.parameters()).is_cuda:
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)
 
-    def mean(self, value: Tensor) -> Tensor:
-        """The mean of a value over the processes, without a gradient; every process has to ask for it."""
-        if self.size == 1:
-            return value
-        total = value.detach().float().clone()
-        dist.all_reduce(total)
-        return total / self.size
+    def take_share(net, batch):
+        if not net.training:
+            return batch
+        (images,) = batch
+        if len(images) % team.size:
+            raise ValueError(f"a batch of {len(images)} cannot be divided evenly among {team.size} processes")
+        # From here on each process draws random numbers (dropout) of its own; the CPU's generator takes 32 bits.
+        torch.manual_seed((torch.initial_seed() + team.rank * 1_000_000_007) % 2**32)
+        return (images.chunk(team.size)[team.rank],)
+
+    def gather_shares(net, batch, logits):
+        if net.training:
+            return _Gather.apply(logits.contiguous(), team)
+
+    hooks = [model.register_forward_pre_hook(take_share), model.register_forward_hook(gather_shares)]
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            hooks.append(parameter.register_post_accumulate_grad_hook(lambda weight: dist.all_reduce(weight.grad)))
+    try:
+        yield model
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class _Gather(torch.autograd.Function):
+    """The shares [n, …] of all processes, one after the other; the gradient of the own share goes back."""
+
+    @staticmethod
+    def forward(ctx, share: Tensor, team: Team) -> Tensor:
+        ctx.team = team
+        parts = [torch.empty_like(share) for _ in range(team.size)]
+        dist.all_gather(parts, share)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        return gradient.chunk(ctx.team.size)[ctx.team.rank], None
 
 
 def team() -> Team:

@@ -16,6 +16,7 @@ from torch import nn
 from segbook.backbones.alexnet import AlexNet
 from segbook.backbones.efficientnet import EfficientNetLite0, MBConv
 from segbook.backbones.pretrained import (
+    WeightsDoNotFit,
     WeightsNotFound,
     in_cache,
     load_pretrained,
@@ -62,6 +63,7 @@ __all__ = [
     "ResNet",
     "XceptionBlock",
     "Xception65",
+    "WeightsDoNotFit",
     "WeightsNotFound",
     "pretrained_state",
     "in_cache",

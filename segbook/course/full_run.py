@@ -22,7 +22,7 @@ from segbook.course import leaderboard
 from segbook.course.chapters import ROOT
 from segbook.course.saved import ModelCard, save_model
 from segbook.course.session import Run, runs_folder, setup
-from segbook.data.files import write_text
+from segbook.data.files import check_writable, write_text
 from segbook.devices import default_device, explain_out_of_memory
 from segbook.evaluation import Evaluation
 from segbook.training import History, Recipe
@@ -56,6 +56,10 @@ def train_one(wish: TrainOptions) -> int:
     device = default_device()
     with parallel.joined(device) as team:
         session = setup(seed=wish.seed)
+        changed = describe_overrides(wish, session)
+        out, place = wish.out or default_folder(wish, session), results_file(wish, session, changed)
+        for folder in [out, *([place.parent] if place else [])] if team.leads else []:
+            check_writable(folder)  # told now, not after the training
         size = {"size": wish.size} if wish.size else {}
         training, validation = session.load("train", **size), session.load("val", **size)
         test = session.load("test", **size) if session.eval_split == "test" else None
@@ -64,22 +68,19 @@ def train_one(wish: TrainOptions) -> int:
                 split.tensors()  # read now, so that a damaged file is found before the training and not after it
         width = wish.width or session.profile.width_for(wish.model, wish.backbone)
         recipe = recipe_for(wish, session, team)
-        changed = describe_overrides(wish, session)
-        out = wish.out or default_folder(wish, session)
         with explain_out_of_memory("--batch-size"):
             start = {"backbone": wish.backbone, "backbone_weights": "imagenet"} if wish.backbone else {}
             model = session.model(wish.model, training.num_classes, width=width, **start)
 
-        place = results_file(wish, session, changed)
-        if team.leads and place:  # a folder that cannot be is told now, not after the training
-            place.parent.mkdir(parents=True, exist_ok=True)
         if device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # every batch has the same shape: look for the fastest kernels once
             torch.cuda.reset_peak_memory_stats()
         checkpoint = out / "checkpoint.pt"
-        history = segbook.fit(
-            model, training, validation, recipe, checkpoint=checkpoint, device=device, compile=wish.compile
-        )
+        with parallel.shared(model.to(device), team):
+            to_score = validation if team.leads else None  # one process scores for all
+            history = segbook.fit(
+                model, training, to_score, recipe, checkpoint=checkpoint, device=device, compile=wish.compile
+            )
         if not team.leads:
             return 0
         scores = {"val": segbook.evaluate(model, validation, device=device)}

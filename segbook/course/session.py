@@ -78,7 +78,7 @@ class Run:
 
 def runs_folder() -> Path:
     """Where checkpoints and executed copies go: SEGBOOK_RUNS, by default ``runs/`` in the project."""
-    return Path(os.environ.get("SEGBOOK_RUNS") or ROOT / "runs")
+    return Path(os.environ.get("SEGBOOK_RUNS") or ROOT / "runs").expanduser()
 
 
 _latest: Run | None = None

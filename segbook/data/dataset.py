@@ -48,6 +48,11 @@ class SegmentationDataset(Dataset):
         self._class_counts: Tensor | None = None
         if not self._indices:
             raise BadData(f"{name} {split} holds no images")
+        if not len(self.classes) <= self.ignore_index <= 255:
+            raise ValueError(
+                f"ignore_index must be a number that is no class: {len(self.classes)} to 255 for {len(self.classes)} "
+                f"classes, not {self.ignore_index}"
+            )
         if self.palette.shape != (len(self.classes) + 1, 3):
             raise ValueError(f"{len(self.classes)} classes need a palette [{len(self.classes) + 1}, 3], "
                              f"this one is {list(self.palette.shape)}")  # fmt: skip

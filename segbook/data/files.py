@@ -80,6 +80,21 @@ def atomic_open(path: Path):
         yield file
 
 
+def check_writable(folder: Path) -> None:
+    """Make the folder and a file in it, and remove the file: what cannot be written later is told now.
+
+    Raises OSError naming the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".{os.getpid()}-{secrets.token_hex(4)}.probe"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise type(error)(f"{folder} cannot be written to ({reason}); choose another folder") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file as UTF-8 with plain line ends, under another name first."""
     with atomic_open(path) as file:

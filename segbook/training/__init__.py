@@ -9,7 +9,7 @@ from segbook.training.checkpoints import (
     load_saved,
 )
 from segbook.training.loop import (
-    check_finite_loss,
+    check_finite,
     compile_net,
     fit,
     isolated_rng,
@@ -36,7 +36,7 @@ __all__ = [
     "History",
     "Recipe",
     "batch_order",
-    "check_finite_loss",
+    "check_finite",
     "class_weights",
     "compile_net",
     "diff_fingerprints",

@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 
 from segbook import parallel
-from segbook.losses import cross_entropy
 
 pytestmark = pytest.mark.slow  # processes of their own
 
@@ -63,7 +62,7 @@ def test_what_one_process_began_two_can_finish(alone, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         team.train(tmp_path / "net.pt", tmp_path / "result", stop_at=7)
     both = results(together, tmp_path)
-    assert [part["resumed"] for part in both] == [6, 6]
+    assert [part["resumed"] for part in both] == [7, 7], "an interrupt keeps the steps done so far"
     assert both[0]["weights"] == both[1]["weights"] == pytest.approx(alone["weights"], rel=1e-3, abs=1e-4)
 
 
@@ -71,36 +70,28 @@ def test_alone_nothing_changes():
     lonely = parallel.team()
     assert (lonely.rank, lonely.size, lonely.leads) == (0, 1, True)
     model, batch = torch.nn.Conv2d(3, 3, 1), torch.rand(5, 3, 4, 4)
-    state = torch.get_rng_state()
-    assert lonely.spread(model) is model and lonely.share(batch)[0] is batch and lonely.mean(batch) is batch
+    plain, state = model(batch), torch.get_rng_state()
+    with parallel.shared(model, lonely):
+        assert torch.equal(model(batch), plain) and not model._forward_hooks
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_shares_are_equal_and_have_random_numbers_of_their_own():
-    batch, drawn = torch.arange(6), []
-    parts = []
+def test_shares_are_equal_and_have_random_numbers_of_their_own(monkeypatch):
+    """Three processes one after the other: the gathering is left out, so that each shows its own share."""
+    monkeypatch.setattr(parallel._Gather, "apply", lambda share, team: share)
+    net, batch, parts, drawn = torch.nn.Sequential(torch.nn.Identity()), torch.rand(6, 3, 4, 4), [], []
+    net.register_parameter("weight", torch.nn.Parameter(torch.zeros(1)))
     for rank in range(3):
         torch.manual_seed(5)
-        parts += parallel.Team(rank, 3).share(batch)
-        drawn.append(torch.rand(1).item())
+        with parallel.shared(net, parallel.Team(rank, 3)):
+            parts.append(net(batch))
+            drawn.append(torch.rand(1).item())
+            assert torch.equal(net.eval()(batch), batch), "evaluation is not shared"
+            net.train()
     assert torch.equal(torch.cat(parts), batch) and len(set(drawn)) == 3
-    with pytest.raises(ValueError, match="a batch of 5 cannot be divided evenly among 2 processes"):
-        parallel.Team(0, 2).share(torch.arange(5))
-
-
-def test_the_loss_of_shares_averages_to_that_of_the_batch():
-    """Also where one share has more void and other classes than the other."""
-    torch.manual_seed(0)
-    logits, target = torch.randn(4, 3, 5, 5), torch.randint(0, 3, (4, 5, 5))
-    target[:2, :3] = 9
-    weights = torch.tensor([0.5, 1.0, 4.0])
-    whole = cross_entropy(9, weights)(logits, target)
-    sums = [(weights[part.where(part != 9, 0)] * (part != 9)).sum() for part in target.chunk(2)]
-    shared = cross_entropy(9, weights, lambda own: sum(sums) / 2)
-    parts = [shared(a, b) for a, b in zip(logits.chunk(2), target.chunk(2))]
-    torch.testing.assert_close(sum(parts) / 2, whole)
-    unshared = [cross_entropy(9, weights)(a, b) for a, b in zip(logits.chunk(2), target.chunk(2))]
-    assert abs(sum(unshared) / 2 - whole) > 1e-3
+    with parallel.shared(net, parallel.Team(0, 2)), pytest.raises(ValueError, match="a batch of 5 cannot be divided"):
+        net(batch[:5])
+    assert torch.equal(net(batch), batch), "the hooks are gone"
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch):
@@ -125,7 +116,7 @@ def test_the_command_line_under_torchrun(tmp_path):
     asked = ["--model", "unet", "--dataset", "camvid", "--profile", "full", "--steps", "2", "--batch-size", "2"]
     small = ["--width", "0.06", "--size", "32x48", "--out", tmp_path / "out", "--results", tmp_path / "results"]
     with mock.patch.dict(os.environ, SEGBOOK_DATA=str(tmp_path / "data")):
-        printed = torchrun(2, "-m", "segbook", "train", *asked, *small, folder=HERE.parent)
+        printed = torchrun(2, "-m", "segbook", "train", *asked, *small, folder=HERE.parents[1])
     assert printed.count("full profile") == printed.count("val mIoU") == 1
     record = json.loads((tmp_path / "results" / "camvid-unet.json").read_text())
     assert record["processes"] == 2 and record["recipe"]["batch_size"] == 4 and record["steps"] == 2

@@ -7,9 +7,9 @@ import torch
 from test_training import dataset
 from torch import nn
 
-from segbook import parallel, training
+from segbook import parallel
 from segbook.data import Augment
-from segbook.training import Recipe, fit
+from segbook.training import Recipe, fit, loop
 
 
 def train(checkpoint, result, stop_at=None) -> None:
@@ -24,19 +24,20 @@ def train(checkpoint, result, stop_at=None) -> None:
     )
     augment = Augment(flip=0.5, brightness=0.2, contrast=0.2, scale=(0.7, 1.5), crop=(16, 24))
     recipe = Recipe(steps=12, batch_size=6, learning_rate=0.02, augment=augment, validate_every=6)
-    rate = training.learning_rate
+    rate = loop.learning_rate
 
     def stops(recipe, step):
         if step == stop_at:
             raise KeyboardInterrupt
         return rate(recipe, step)
 
-    training.learning_rate = stops
+    loop.learning_rate = stops
     try:
-        with parallel.joined(torch.device("cpu")) as team:
-            history = fit(model, dataset(), dataset(4, "val"), recipe, checkpoint=checkpoint, save_every=3)
+        with parallel.joined(torch.device("cpu")) as team, parallel.shared(model, team):
+            val = dataset(4, "val") if team.leads else None
+            history = fit(model, dataset(), val, recipe, checkpoint=checkpoint, save_every=3)
     finally:
-        training.learning_rate = rate
+        loop.learning_rate = rate
     record = {
         "size": team.size,
         "loss": history.loss,
