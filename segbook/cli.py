@@ -281,7 +281,7 @@ def predict(options) -> int:
     import numpy as np
 
     from segbook.course.saved import load_model
-    from segbook.data.files import IMAGE_SUFFIXES, BadData, read_image
+    from segbook.data.files import IMAGE_SUFFIXES, BadData, check_writable, read_image
 
     model, card = load_model(options.model)
     if options.images.is_file():
@@ -300,6 +300,7 @@ def predict(options) -> int:
         raise FileExistsError(f"{options.out} is a file, not a folder")
     if options.out.is_dir() and any(options.out.iterdir()) and not options.overwrite:
         raise FileExistsError(f"{options.out} is not empty; choose another folder, or pass --overwrite")
+    check_writable(options.out)
 
     palette = np.asarray(card.palette, dtype=np.uint8)
     size = options.size or (tuple(card.size) if card.size else None)
@@ -329,9 +330,31 @@ def _label(model, image, size):
 
     pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)
     small = transform.resize(pixels, list(size), antialias=True) if size else pixels
-    probabilities = segbook.predict(model, small[None], probabilities=True)
+    probabilities = _probabilities_everywhere(model, small[None])
     # Class probabilities can be interpolated, labels cannot.
     return torch.nn.functional.interpolate(probabilities, image.shape[:2], mode="bilinear").argmax(1)[0].byte().numpy()
+
+
+def _probabilities_everywhere(model, images):
+    """Softmax probabilities float32 [N, K, H, W] of each pixel of images uint8 [N, 3, H, W], on the CPU.
+
+    A U-Net without padding answers only the middle of what it sees: the overlap-tile strategy gives it mirrored
+    surroundings, and tiles of the paper's size where the image is larger.
+    """
+    import torch
+
+    from segbook.data.augment import normalize
+    from segbook.devices import default_device
+    from segbook.evaluation import check_finite_logits, declared
+    from segbook.models.unet import overlap_tile
+
+    if declared(model, "margin", 0) == 0:
+        return segbook.predict(model, images, probabilities=True)
+    device, largest = default_device(), 388  # 388: what the paper's tile of 572 answers
+    tile = model.next_size(largest + 2 * model.margin) if max(images.shape[-2:]) > largest else None
+    with torch.inference_mode():
+        logits = overlap_tile(model.to(device).eval(), normalize(images.to(device)), tile)
+    return check_finite_logits(logits, model).float().softmax(dim=1).cpu()
 
 
 def _write_png(path: Path, pixels, palette=None) -> None:
@@ -370,7 +393,8 @@ def export(options) -> int:
     differences = export_model(model, card, options.out)
     for (height, width), difference in differences.items():
         print(f"{height}x{width}: largest difference from the original ≈{difference:.1g}")
-    print(f"{options.out}: uint8 [N, 3, H, W] in, logits [N, {len(card.classes)}, H, W] out")
+    cut = f" - {2 * model.margin}" if getattr(model, "margin", 0) else ""  # unpadded convolutions
+    print(f"{options.out}: uint8 [N, 3, H, W] in, logits [N, {len(card.classes)}, H{cut}, W{cut}] out")
     return 0
 
 

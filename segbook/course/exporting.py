@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from segbook.course.saved import ModelCard
 from segbook.data.augment import normalize
 from segbook.data.files import atomic_path
+from segbook.evaluation import at_image_size, check_finite_logits, declared
+from segbook.layers import resize
 
 TORCHSCRIPT = (".ts", ".torchscript", ".pt")
 #: Largest difference of a logit that the check allows, as a share of the largest logit (or of 1). TorchScript gives 0 on
@@ -26,14 +28,19 @@ TOLERANCE = 1e-3
 
 
 class Exported(nn.Module):
-    """The net with its normalisation: uint8 [N, 3, H, W] in, logits [N, K, H, W] out."""
+    """The net with its normalisation: uint8 [N, 3, H, W] in, logits [N, K, H, W] out.
+
+    A net that declares an output stride has its logits resized; one that declares a margin gives so many pixels fewer.
+    """
 
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
+        self.margin, self.stride = declared(model, "margin", 0), declared(model, "output_stride", 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.model(normalize(images))
+        logits = self.model(normalize(images))
+        return resize(logits, images.shape[-2:]) if self.stride > 1 and not self.margin else logits
 
 
 def export_model(model: nn.Module, card: ModelCard, path: str | os.PathLike) -> dict[tuple[int, int], float]:
@@ -56,6 +63,11 @@ def export_model(model: nn.Module, card: ModelCard, path: str | os.PathLike) -> 
     height, width = card.size or (96, 128)
     # A trace records one run: only another size shows whether it recorded a rule or a number.
     sizes = ((height, width), (height + 32, width + 48))
+    if net.margin and hasattr(model, "next_size"):  # a U-Net without padding takes certain sizes only
+        sizes = tuple(tuple(map(model.next_size, size)) for size in sizes)
+    for size in sizes:
+        with torch.inference_mode():
+            check_finite_logits(at_image_size(model(normalize(_images(size))), _images(size), model), model)
     example = _images(sizes[0])
     with atomic_path(path) as partial:
         answer = (_onnx if path.suffix == ".onnx" else _torchscript)(net, example, card, partial)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from segbook.backbones import VGG16
 from segbook.data.augment import normalize
 from segbook.data.files import atomic_path
+from segbook.training import CheckpointError, load_saved
 
 SIDE = 32  # of a crop, in pixels: VGG-16 makes one cell of it
 
@@ -77,19 +78,23 @@ def vgg16_classifier(run, dataset, width: float, *, each: int = 200, epochs: int
         torch.manual_seed(0)
         net = VGG16Classifier(dataset.num_classes, width).to(run.device)
     crops, names = crops_around(dataset, each)
-    # What the crops hold decides the result: the sum stands for the data in the file's name.
-    path = run.checkpoint("vgg16-crops", width, epochs, len(dataset), int(crops.long().sum()), names.tolist())
+    # Everything that decides the result is in the file's name: other crops or other first weights are other files.
+    path = run.checkpoint("vgg16-crops", epochs, crops, names, net)
     return _learned(net, path, crops, names, epochs)
 
 
 def _learned(net: nn.Module, path: Path, crops: Tensor, names: Tensor, epochs: int, seed: int = 0) -> nn.Module:
     """``net`` in eval mode with the weights in ``path``, or with those it learns now and leaves there."""
     if path.exists():
-        net.load_state_dict(torch.load(path, map_location=next(net.parameters()).device, weights_only=True))
+        try:
+            saved = load_saved(path, "classifier")
+            net.load_state_dict(saved["model"])
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise CheckpointError(f"{path} cannot be used ({error}). Delete it to train anew") from error
         return net.eval()
     train_crop_classifier(net, crops, names, epochs, learning_rate=1e-2, seed=seed)
     with atomic_path(path) as partial:
-        torch.save(net.state_dict(), partial)
+        torch.save({"format": "segbook classifier 1", "model": net.state_dict()}, partial)
     return net
 
 
@@ -108,12 +113,13 @@ class CropClassifier(nn.Module):
 def crop_classifier(run, dataset, name: str, build, *, each: int, epochs: int, seed: int = 0) -> nn.Module:
     """The backbone ``build()`` after it has learnt to name crops of ``dataset``; in eval mode, on the run's device.
 
-    ``name`` stands for the backbone in the checkpoint's name: a classifier that was trained before is loaded. ``seed``
-    decides the first weights and the order of the crops; which crops these are is the same for every seed.
+    A classifier that was trained before is loaded: ``name``, the crops, the net and its first weights are in the
+    checkpoint's name. ``seed`` decides the first weights and the order of the crops; which crops these are is the
+    same for every seed.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = CropClassifier(build(), dataset.num_classes).to(run.device)
     crops, names = crops_around(dataset, each)
-    path = run.checkpoint(f"{name}-crops", seed, epochs, len(dataset), int(crops.long().sum()), names.tolist())
+    path = run.checkpoint(f"{name}-crops", seed, epochs, crops, names, net)
     return _learned(net, path, crops, names, epochs, seed).backbone

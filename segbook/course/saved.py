@@ -9,6 +9,7 @@ from torch import nn
 
 from segbook import models
 from segbook.data.files import atomic_path
+from segbook.evaluation import check_finite_weights
 from segbook.training import load_saved
 
 FORMAT = "segbook model 1"
@@ -38,7 +39,8 @@ class ModelCard:
 def save_model(path: str | os.PathLike, model: nn.Module, card: ModelCard) -> None:
     """Write the model to ``path`` under another name first, so that the file is never half there.
 
-    Raises ValueError, before anything is written, when the card does not describe this model: the file could not be loaded.
+    Raises ValueError, before anything is written, when the card does not describe this model (the file could not be loaded),
+    and FloatingPointError when a weight is not a finite number.
     """
     with torch.device("meta"):
         described = card.build().state_dict()
@@ -46,6 +48,7 @@ def save_model(path: str | os.PathLike, model: nn.Module, card: ModelCard) -> No
         raise ValueError(
             f"the card ({card.model}, width {card.width:g}, {card.options}) is not this model's: {different}"
         )
+    check_finite_weights(model, f"such a model is not saved in {path}")
     state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
     with atomic_path(Path(path)) as partial:
         torch.save({"format": FORMAT, "card": asdict(card), "state": state}, partial)
@@ -64,7 +67,8 @@ def load_model(path: str | os.PathLike) -> tuple[nn.Module, ModelCard]:
     """Read what :func:`save_model` wrote; the model is on the CPU and in eval mode.
 
     Only tensors and plain values are read, no code in the file is run. Raises FileNotFoundError, and ValueError for a
-    file that is damaged or something else, or that was saved before the options of a net were kept and needs them.
+    file that is damaged or something else, that holds weights which are not numbers, or that was saved before the options
+    of a net were kept and needs them.
     """
     path, remedy = Path(path), "`segbook train` writes model.pt"
     if (path / "model.pt").is_file():
@@ -91,4 +95,8 @@ def load_model(path: str | os.PathLike) -> tuple[nn.Module, ModelCard]:
             why += ", whose options were not saved by the version that wrote it: train it again"
         raise ValueError(f"{why} ({different})")
     model.load_state_dict(saved["state"])
+    try:
+        check_finite_weights(model, "its training went wrong; train it again")
+    except FloatingPointError as error:
+        raise ValueError(f"{path} cannot be used: {error}") from None
     return model.eval(), card

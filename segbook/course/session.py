@@ -17,6 +17,7 @@ from segbook.course import profiles
 from segbook.course.chapters import ROOT
 from segbook.devices import default_device
 from segbook.training import Recipe
+from segbook.training.contents import architecture, contents
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,20 @@ class Run:
         """Where training under this name keeps its checkpoint.
 
         Whatever else decides the result, usually the recipe, is passed too and becomes part of the file's name: a changed
-        recipe trains anew, an unchanged one loads.
+        recipe trains anew, an unchanged one loads. Nets, tensors and losses count with their contents. What is not passed
+        is noticed all the same: ``fit`` refuses a checkpoint of other training.
         """
-        mark = hashlib.sha256(repr(what_matters).encode()).hexdigest()[:8]
+        mark = hashlib.sha256(repr([_as_text(value) for value in what_matters]).encode()).hexdigest()[:8]
         folder = runs_folder() / "checkpoints" / f"{self.profile.name}-{self.dataset}"
         return folder / f"{name}-seed{self.seed}-{mark}.pt"
+
+
+def _as_text(value) -> str:
+    """What stands for a value in a checkpoint's name: what is printed, and for things whose print hides it, the contents."""
+    if isinstance(value, torch.nn.Module):
+        return f"{architecture(value)} {contents(value.state_dict())}"
+    hidden = callable(value) or isinstance(value, torch.Tensor | np.ndarray)
+    return contents(value) if hidden else repr(value)
 
 
 def runs_folder() -> Path:

@@ -81,10 +81,13 @@ def atomic_open(path: Path):
 
 
 def check_writable(folder: Path) -> None:
-    """Make the folder and a file in it, and remove the file: what cannot be written later is told now.
+    """Make the folder and a file in it, and take both away again: what cannot be written later is told now.
 
     Raises OSError naming the folder.
     """
+    if blocking := next((p for p in (folder, *folder.parents) if p.exists() and not p.is_dir()), None):
+        raise NotADirectoryError(f"{blocking} is a file, and a folder is needed there; choose another name")
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".{os.getpid()}-{secrets.token_hex(4)}.probe"
@@ -93,6 +96,10 @@ def check_writable(folder: Path) -> None:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise type(error)(f"{folder} cannot be written to ({reason}); choose another folder") from error
+    finally:
+        with contextlib.suppress(OSError):  # somebody else may have put something there meanwhile
+            for place in new:
+                place.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:

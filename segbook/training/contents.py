@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, Path, Enum, torch.dtype, np.generic)
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), range, slice, Path, Enum, np.generic, np.dtype)
+_PLAIN += (torch.dtype, torch.layout, torch.memory_format)
 _BUILT_IN = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType, np.ufunc)
 _INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
@@ -137,7 +138,7 @@ class _Reader:
     def read_function(self, function: types.FunctionType) -> None:
         self.write("function", function.__module__, function.__qualname__)
         if not _is_installed(function):
-            self.read_code(function.__code__, function.__doc__)
+            self.write("code", _code_digest(function.__code__))
         self.read([function.__defaults__, function.__kwdefaults__])
         used, of_the_course = used_values(function), (function.__module__ or "").partition(".")[0] == "segbook"
         for name, value in used.items():
@@ -146,15 +147,6 @@ class _Reader:
             if closed_over or not of_the_course or isinstance(value, (*_PLAIN, types.FunctionType, type)):
                 self.write(name)
                 self.read(value)
-
-    def read_code(self, code: types.CodeType, docstring: str | None = None) -> None:
-        self.write("code", code.co_code, *code.co_names)
-        for constant in code.co_consts:
-            if isinstance(constant, types.CodeType):
-                self.read_code(constant)
-            elif docstring is None or constant != docstring:
-                self.write(type(constant).__name__, repr(constant) if not isinstance(constant, frozenset) else "")
-                self.read(constant)
 
     def read_class(self, cls: type) -> None:
         self.write("class", cls.__module__, cls.__qualname__)
@@ -195,6 +187,19 @@ def architecture(model: nn.Module) -> str:
         plain = {k: v for k, v in settings(module).items() if not isinstance(v, nn.Module | types.MethodType)}
         parts.append((name, type(module), plain))
     return contents(parts, skip_unknown=True)
+
+
+@functools.cache
+def _code_digest(code: types.CodeType) -> str:
+    """A digest of what the code does; line numbers and docstrings are no part of its instructions."""
+    reader = _Reader(skip_unknown=True)
+    for instruction in dis.get_instructions(code):
+        reader.write(instruction.opname)
+        if isinstance(instruction.argval, types.CodeType):
+            reader.write(_code_digest(instruction.argval))
+        else:
+            reader.read(instruction.argval)
+    return reader.hash.hexdigest()
 
 
 def _global_names(code: types.CodeType) -> set[str]:

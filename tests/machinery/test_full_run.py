@@ -13,13 +13,14 @@ import torch
 from PIL import Image
 
 import segbook
-from segbook import cli, parallel, training
+from segbook import cli, parallel
 from segbook.course import full_run, leaderboard, profiles
 from segbook.course.full_run import TrainOptions
 from segbook.course.saved import ModelCard, load_model, save_model
 from segbook.course.session import setup
 from segbook.data import BadData, DataNotFound
 from segbook.losses import cross_entropy
+from segbook.training import loop
 
 pytestmark = pytest.mark.slow  # processes of their own
 
@@ -268,14 +269,14 @@ def test_the_window_follows_the_images_and_processes_multiply_the_batch():
 
 
 def test_an_interrupted_run_goes_on(camvid, tmp_path, monkeypatch):
-    rate = training.learning_rate
+    rate = loop.learning_rate
 
     def interrupt(recipe, step):
         if step == 60:
             raise KeyboardInterrupt
         return rate(recipe, step)
 
-    monkeypatch.setattr(training, "learning_rate", interrupt)
+    monkeypatch.setattr(loop, "learning_rate", interrupt)
     command = ["--dataset", "camvid", "--steps", "70", "--batch-size", "1", "--width", "0.06", "--size", "32x48"]
     train(*command, code=130)
     monkeypatch.undo()

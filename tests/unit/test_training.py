@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ import torch
 from torch import nn
 
 from segbook import training
-from segbook.data import Augment, SegmentationDataset
+from segbook.data import Augment, BadData, SegmentationDataset
 from segbook.devices import default_device
 from segbook.evaluation import evaluate, predict
 from segbook.losses import dice
-from segbook.training import CheckpointError, History, Recipe, fit, learning_rate, loop
+from segbook.training import CheckpointError, History, Recipe, checkpoints, fit, learning_rate, loop
+from segbook.training.contents import contents
 
 VOID = 3
 
@@ -270,6 +272,44 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_files():
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
+@pytest.mark.parametrize("at", [0, 4, 11])
+@pytest.mark.parametrize("rate", [0.01, 1e-4])
+def test_a_gradient_that_is_not_finite_stops_at_its_own_step(at, rate):
+    """A root of 0: the loss is fine, its gradient is not; the weights and averages stay those of the step before."""
+    calls, states = [], []
+    model = net()
+
+    def loss(logits, target):
+        states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        calls.append(1)
+        p = logits.softmax(1)[:, 1]
+        extra = torch.sqrt((p - p.detach()) ** 2).mean() if len(calls) == at + 1 else 0
+        return nn.functional.cross_entropy(logits, target.long(), ignore_index=VOID) + extra
+
+    with pytest.raises(
+        FloatingPointError, match=rf"its gradient became nan \(first in 0.weight\) at step {at}, before"
+    ) as caught:
+        fit(model, dataset(), None, quick(learning_rate=rate, batch_size=2), loss=loss)
+    named = training.batch_order(12, quick(batch_size=2))[at].tolist()
+    assert all(f"image-{i}" in str(caught.value) for i in named)
+    assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, states[-1][name])
+    assert int(model[1].num_batches_tracked) == at, "batch norm's averages are those of the steps that were made"
+
+
+def test_weights_that_a_step_ruins_are_not_kept(tmp_path):
+    def steep(logits, target):
+        return 1e6 * nn.functional.cross_entropy(logits, target.long(), ignore_index=VOID)
+
+    recipe = quick(steps=1, optimizer="sgd", learning_rate=1e38, schedule="constant")
+    with pytest.raises(
+        FloatingPointError, match=r"numbers in the weight 0.weight are nan or infinite: step 0 ruined them"
+    ):
+        fit(net(), dataset(), None, recipe, loss=steep, checkpoint=tmp_path / "net.pt")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "message", ["MPS backend out of memory (MPS allocated: 9 GB)", "can't allocate memory: 12 bytes"]
 )
@@ -457,6 +497,343 @@ def test_a_checkpoint_of_other_training_is_refused_saying_what_differs(checkpoin
     given = {"model": net(), "train": dataset(), "recipe": quick(), "loss": None} | change
     with pytest.raises(CheckpointError, match=r"(?s)net\.pt belongs to other training.*" + says + ".*Delete it"):
         fit(given["model"], given["train"], None, given["recipe"], loss=given["loss"], checkpoint=checkpoint)
+
+
+def weighted(weights):
+    def loss(logits, target):
+        return nn.functional.cross_entropy(logits, target.long(), weights, ignore_index=VOID)
+
+    return loss
+
+
+SCALE = 1.0
+
+
+def scaled_loss(logits, target):
+    return SCALE * nn.functional.cross_entropy(logits, target.long(), ignore_index=VOID)
+
+
+class Focal:
+    def __init__(self, gamma):
+        self.gamma = gamma
+
+    def __call__(self, logits, target):
+        value = nn.functional.cross_entropy(logits, target.long(), ignore_index=VOID, reduction="none")
+        return ((1 - (-value).exp()) ** self.gamma * value).mean()
+
+
+def module_loss(**options):
+    return nn.CrossEntropyLoss(ignore_index=VOID, **options)
+
+
+def long(loss):
+    return lambda logits, target: loss(logits, target.long())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda: weighted(torch.ones(3)), lambda: weighted(torch.tensor([1.0, 1.0, 2.0]))),
+        (lambda: Focal(2.0), lambda: Focal(3.0)),
+        (lambda: partial(weighted_by, factor=1.0), lambda: partial(weighted_by, factor=2.0)),
+        (lambda: long(module_loss()), lambda: long(module_loss(label_smoothing=0.1))),
+        (lambda: long(module_loss(weight=torch.ones(3))), lambda: long(module_loss(weight=torch.zeros(3)))),
+        (lambda: lambda x, t: x.mean(), lambda: lambda x, t: 2 * x.mean()),
+        (lambda: Focal(2.0).__call__, lambda: Focal(3.0).__call__),
+    ],
+    ids=["closure", "object", "partial", "module", "weights of a module", "code", "method"],
+)
+def test_two_losses_of_one_name_are_told_apart(tmp_path, one, other):
+    path = tmp_path / "net.pt"
+    fit(net(), dataset(), None, quick(), loss=one(), checkpoint=path)
+    assert fit(net(), dataset(), None, quick(), loss=one(), checkpoint=path).resumed_from == 12, "the same one loads"
+    with pytest.raises(CheckpointError, match=r"(?s)belongs to other training:.*loss"):
+        fit(net(), dataset(), None, quick(), loss=other(), checkpoint=path)
+
+
+def weighted_by(logits, target, factor):
+    return factor * nn.functional.cross_entropy(logits, target.long(), ignore_index=VOID)
+
+
+def test_a_global_that_the_loss_reads_counts(tmp_path, monkeypatch):
+    fit(net(), dataset(), None, quick(), loss=scaled_loss, checkpoint=tmp_path / "net.pt")
+    monkeypatch.setitem(globals(), "SCALE", 2.0)
+    with pytest.raises(CheckpointError, match=r"loss.SCALE: 1.0 in the file, 2.0 now"):
+        fit(net(), dataset(), None, quick(), loss=scaled_loss, checkpoint=tmp_path / "net.pt")
+
+
+def test_a_loss_that_cannot_be_told_needs_a_name(tmp_path):
+    numbers = (i for i in range(1000))
+
+    def loss(logits, target):
+        next(numbers)
+        return logits.mean()
+
+    with pytest.raises(ValueError, match="contents of a builtins.generator.*attribute `fingerprint`"):
+        fit(net(), dataset(), None, quick(), loss=loss, checkpoint=tmp_path / "net.pt")
+    fit(net(), dataset(), None, quick(), loss=loss)  # without a checkpoint nothing needs to be told
+    loss.fingerprint = "the mean"
+    fit(net(), dataset(), None, quick(), loss=loss, checkpoint=tmp_path / "net.pt")
+    loss.fingerprint = "twice the mean"
+    with pytest.raises(CheckpointError, match="loss: the mean in the file, twice the mean now"):
+        fit(net(), dataset(), None, quick(), loss=loss, checkpoint=tmp_path / "net.pt")
+
+
+def changed_pixel(part):
+    data = dataset()
+    tensors = [tensor.clone() for tensor in data.tensors()]
+    if part == "images":
+        tensors[0][5, 1, 3, 3] += 1
+    else:  # two labels change places: every class keeps its number of pixels
+        labels = tensors[1][2].flatten()
+        a, b = (labels == 0).nonzero()[0], (labels == 1).nonzero()[0]
+        labels[a], labels[b] = 1, 0
+    data._tensors = tuple(tensors)
+    return data
+
+
+def frozen():
+    model = net()
+    model[0].weight.requires_grad_(False)
+    return model
+
+
+class Doubled(nn.Sequential):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class Halved(nn.Sequential):
+    def forward(self, x):
+        return super().forward(x) / 2
+
+
+Halved.__name__ = Halved.__qualname__ = "Doubled"  # a class that was edited and defined again
+
+
+def with_rates(*rates):
+    model = net()
+    model.rates = rates
+    return model
+
+
+@pytest.mark.parametrize(
+    ("first", "change", "says"),
+    [
+        ({}, {"model": net(seed=1)}, "initial weights: [0-9a-f]{8} in the file, [0-9a-f]{8} now"),
+        ({}, {"train": changed_pixel("images")}, "data.images"),
+        ({}, {"train": changed_pixel("labels")}, "data.labels"),
+        ({}, {"model": frozen()}, r"model.0.weight: shape \[6, 3, 3, 3\] in the file, shape \[6, 3, 3, 3\], fixed now"),
+        ({"model": Doubled(*net())}, {"model": Halved(*net())}, "model's code and settings"),
+        ({"model": with_rates(6, 12)}, {"model": with_rates(6, 18)}, "model's code and settings"),
+    ],
+    ids=["first weights", "a pixel", "a label", "frozen", "code of forward", "an attribute"],
+)
+def test_a_checkpoint_knows_contents(tmp_path, first, change, says):
+    given = {"model": net(), "train": dataset()} | first
+    fit(given["model"], given["train"], None, quick(), checkpoint=tmp_path / "net.pt")
+    given |= change
+    with pytest.raises(CheckpointError, match=f"(?s)belongs to other training.*{says}"):
+        fit(given["model"], given["train"], None, quick(), checkpoint=tmp_path / "net.pt")
+
+
+def test_another_version_of_the_recipe_is_refused(checkpoint, monkeypatch):
+    monkeypatch.setattr(checkpoints, "RECIPE_VERSION", checkpoints.RECIPE_VERSION + 1)
+    with pytest.raises(CheckpointError, match="recipe version: 2 in the file, 3 now"):
+        fit(net(), dataset(), None, quick(), checkpoint=checkpoint)
+
+
+def test_the_recipe_version_is_that_of_these_weights():
+    """Whoever changes what training computes sees this fail: then RECIPE_VERSION goes up, and these numbers with it."""
+    model = net()
+    history = fit(model, dataset(), None, quick(steps=3, channels_last=False))
+    assert checkpoints.RECIPE_VERSION == 2
+    assert history.loss == pytest.approx(LOSSES, rel=1e-3)
+
+
+LOSSES = [1.06025, 0.99415, 1.09162]
+
+
+def test_contents_do_not_depend_on_layout_or_comments():
+    weight = torch.rand(4, 3, 2, 2)
+    assert contents(weight) == contents(weight.to(memory_format=torch.channels_last))
+    assert contents(weight) != contents(weight + 1e-6) and contents(weight) != contents(weight.double())
+    assert contents(weight) != contents(weight.flatten()) and contents([1]) != contents([1.0]) != contents([True])
+
+    def make(source):
+        found = {}
+        exec(source, found)
+        return found["f"]
+
+    plain = contents(make("def f(x):\n    return x + 1"))
+    assert plain == contents(make("def f(x):\n    'What it does.'\n    # and why\n\n    return x + 1"))
+    assert plain != contents(make("def f(x):\n    return x + 2"))
+    loop = []
+    loop.append(loop)
+    assert contents(loop) == contents(loop)
+
+
+def test_an_optimizer_that_does_not_fit_is_named(checkpoint):
+    saved = torch.load(checkpoint, weights_only=True)
+    state = next(iter(saved["optimizer"]["state"].values()))
+    state["exp_avg"] = state["exp_avg"][:2]
+    torch.save(saved, checkpoint)
+    with pytest.raises(CheckpointError, match=r"net\.pt does not fit this net and its optimizer: exp_avg of \[2, 3"):
+        fit(net(), dataset(), None, quick(), checkpoint=checkpoint)
+    saved["optimizer"]["param_groups"].append(saved["optimizer"]["param_groups"][0])
+    torch.save(saved, checkpoint)
+    with pytest.raises(CheckpointError, match="does not fit this net and its optimizer.*Delete it"):
+        fit(net(), dataset(), None, quick(), checkpoint=checkpoint)
+
+
+def test_a_checkpoint_of_ruined_weights_is_refused(checkpoint):
+    saved = torch.load(checkpoint, weights_only=True)
+    saved["model"]["4.bias"][0] = math.nan
+    torch.save(saved, checkpoint)
+    with pytest.raises(CheckpointError, match=r"weights that are not numbers \(4.bias\)"):
+        fit(net(), dataset(), None, quick(), checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize("where", ["loss", "signal"])
+def test_an_interrupt_keeps_the_steps_done_and_the_cell_may_run_again(tmp_path, where):
+    unbroken, model, path, done = net(), net(), tmp_path / "net.pt", []
+    loss = long(module_loss())
+    expected = fit(unbroken, dataset(), None, quick(), loss=loss)
+
+    def stops(logits, target):
+        done.append(1)
+        if len(done) == 6 and where == "signal":
+            signal.raise_signal(signal.SIGINT)  # waits for the end of the step
+        elif len(done) == 6:
+            raise KeyboardInterrupt
+        return loss(logits, target)
+
+    stops.fingerprint = "cross-entropy"
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, dataset(), None, quick(), loss=stops, checkpoint=path)
+    assert signal.getsignal(signal.SIGINT) is handler and not model.training
+    history = fit(model, dataset(), None, quick(), loss=stops, checkpoint=path)  # the same net, half trained
+    assert history.resumed_from == (6 if where == "signal" else 5)
+    assert same_weights(model, unbroken) and history.loss == expected.loss
+    again = fit(model, dataset(), None, quick(), loss=stops, checkpoint=path)
+    assert again.resumed_from == 12 and same_weights(model, unbroken)
+    with pytest.raises(CheckpointError, match="initial weights"):
+        fit(net(seed=1), dataset(), None, quick(), loss=stops, checkpoint=path)
+
+
+# ---------------------------------------------------------------- told before the first step
+
+
+class Unreadable(Images):
+    def read(self, i):
+        raise BadData("image-0.png: cannot be read")
+
+
+def broken():
+    data = dataset(4, "val")
+    data.source = Unreadable(4)
+    return data
+
+
+def void_everywhere():
+    data = dataset(4, "val")
+    data._tensors = data.tensors()[0], torch.full_like(data.tensors()[1], VOID)
+    return data
+
+
+def of_other_classes(names):
+    palette = np.zeros((len(names) + 1, 3))
+    return SegmentationDataset("toy", "val", Images(4), names, palette, max(VOID, len(names)))
+
+
+def void_is_a_class():
+    data = dataset(4, "val")
+    data.ignore_index = 1
+    return data
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (void_everywhere, r"val \(toy val\) has no labelled pixel"),
+        (lambda: of_other_classes(("red", "green")), r"val has other classes than train: 2 \(red, green\), not 3"),
+        (lambda: of_other_classes(("red", "blue", "green")), r"other classes than train: 3 \(red, blue, green\)"),
+        (broken, "image-0.png: cannot be read"),
+        (void_is_a_class, "ignore_index of val is 1, which is one of its classes"),
+        (lambda: dataset(4, "val", sizes=((16, 24), (12, 24))), "no map of 12 rows"),
+        (lambda: torch.utils.data.Subset(dataset(), [0]), r"val must be a SegmentationDataset.*not Subset.*subset\("),
+    ],
+    ids=["void", "fewer classes", "other order", "damaged", "void is a class", "size", "Subset"],
+)
+def test_what_is_wrong_with_val_is_told_before_the_first_step(tmp_path, make, says):
+    class Picky(nn.Conv2d):
+        def forward(self, x):
+            if x.shape[-2] == 12:
+                raise ValueError("no map of 12 rows")
+            return super().forward(x)
+
+    steps = []
+
+    def loss(logits, target):
+        steps.append(1)
+        return logits.mean()
+
+    loss.fingerprint = "mean"
+    with pytest.raises((ValueError, TypeError), match=says):
+        fit(Picky(3, 3, 1), dataset(), make(), quick(), loss=loss, checkpoint=tmp_path / "net.pt")
+    assert steps == [] and list(tmp_path.iterdir()) == []
+
+
+def test_a_training_set_without_labels_is_refused():
+    data = dataset()
+    data._tensors = data.tensors()[0], torch.full_like(data.tensors()[1], VOID)
+    with pytest.raises(ValueError, match=r"train \(toy train\) has no labelled pixel"):
+        fit(net(), data, None, quick(class_weights=None))
+
+
+def test_a_fault_in_the_scoring_does_not_cost_the_training(tmp_path, monkeypatch):
+    def fails(*arguments, **options):
+        raise RuntimeError("scoring fails")
+
+    model = net()
+    monkeypatch.setattr(loop, "evaluate", fails)
+    with pytest.raises(RuntimeError, match="scoring fails"):
+        fit(model, dataset(), dataset(4, "val"), quick(), checkpoint=tmp_path / "net.pt")
+    assert not model.training
+    monkeypatch.undo()
+    history = fit(net(), dataset(), dataset(4, "val"), quick(), checkpoint=tmp_path / "net.pt")
+    assert history.resumed_from == 12 and len(history.validation) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    steps = []
+
+    def loss(logits, target):
+        steps.append(1)
+        return logits.mean()
+
+    loss.fingerprint = "mean"
+    with pytest.raises(OSError, match=r"file.*cannot be written to.*choose another folder"):
+        fit(net(), dataset(), None, quick(), loss=loss, checkpoint=tmp_path / "file" / "net.pt")
+    assert steps == []
+
+
+def test_the_window_of_the_augmentation_is_what_the_net_must_take():
+    class Wide(nn.Conv2d):
+        def forward(self, x):
+            if x.shape[-1] != 16:
+                raise ValueError("16 columns only")
+            return super().forward(x)
+
+    fit(Wide(3, 3, 1), dataset(), None, quick(steps=2, augment=Augment(crop=(16, 16))))
+
+
+def test_batch_norm_on_one_value_says_what_to_do():
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Upsample((16, 24)))
+    with pytest.raises(ValueError, match="batches of two or more, or larger images"):
+        fit(model, dataset(), None, quick(batch_size=1, augment=None))
 
 
 def test_a_failed_save_keeps_the_old_checkpoint_and_leaves_no_scraps(checkpoint, monkeypatch):
