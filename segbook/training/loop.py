@@ -130,31 +130,29 @@ def rehearse(model: nn.Module, train, val, recipe: Recipe, device: torch.device)
     first = tuple(tensor[:1].to(device) for tensor in train.tensors())
     if recipe.augment:  # may cut out a window of another size
         first = recipe.augment(*first, train.ignore_index, torch.Generator().manual_seed(recipe.seed))
-    for name, coming in (("train", [first[0][0]]), ("val", [] if val is None else one_of_each_size(val))):
+    for name, coming in (("train", [first[0]]), ("val", [] if val is None else one_of_each_size(val))):
         for image in coming:
-            x = normalize(image[None].to(device)).contiguous(memory_format=torch.channels_last)
+            x = normalize(image.to(device)).contiguous(memory_format=torch.channels_last)
             try:
                 with torch.no_grad(), isolated_rng(device), eval_mode(model):
                     logits = model(x)
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise
-                raise ValueError(
-                    f"the model cannot take an image of {name}, [1, {', '.join(map(str, image.shape))}]: {error}"
-                ) from error
+                raise ValueError(f"the model cannot take an image of {name}, {list(image.shape)}: {error}") from error
             at_image_size(logits, x, model, train.num_classes)
 
 
 def one_of_each_size(data):
-    """The first image uint8 [3, H, W] of each size."""
+    """The first image uint8 [1, 3, H, W] of each size."""
     try:
-        yield data.tensors()[0][0]
+        yield data.tensors()[0][:1]
     except ValueError:  # the sizes differ
         seen = set()
         for image, _ in (data[i] for i in range(len(data))):
             if image.shape not in seen:
                 seen.add(image.shape)
-                yield image.as_subclass(Tensor)
+                yield image[None].as_subclass(Tensor)
 
 
 @contextlib.contextmanager

@@ -284,7 +284,7 @@ def test_an_interrupted_run_goes_on(camvid, tmp_path, monkeypatch):
     assert not list((tmp_path / "runs").rglob("scores.json"))
     train(*command)
     record = only_record(tmp_path)
-    assert record["resumed_from_step"] == 50 and record["steps"] == 70
+    assert record["resumed_from_step"] == 60 and record["steps"] == 70
 
 
 def test_the_revision_is_null_without_git(monkeypatch, tmp_path):
