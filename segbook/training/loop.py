@@ -91,9 +91,8 @@ def fit(
 
 def check_data(train, val) -> None:
     """Refuse what is no data set, bad files, sets without a label, and a validation set of other classes than ``train``."""
-    for name, data in (("train", train), ("val", val)):
-        if data is None and name == "val":
-            continue
+    given = {"train": train} | ({} if val is None else {"val": val})
+    for name, data in given.items():
         if not all(hasattr(data, needed) for needed in ("tensors", "names", "classes", "num_classes", "ignore_index")):
             raise TypeError(
                 f"{name} must be a SegmentationDataset, such as sb.data.load gives, not {type(data).__name__}; its "
@@ -101,15 +100,16 @@ def check_data(train, val) -> None:
             )
         if 0 <= data.ignore_index < data.num_classes:
             raise ValueError(f"the ignore_index of {name} is {data.ignore_index}, which is one of its classes")
-        with contextlib.suppress(ValueError):  # the sizes may differ; a bad file is named below
-            data.tensors()
-        if not data.class_counts().any():
-            raise ValueError(f"{name} ({data.name} {data.split}) has no labelled pixel, void everywhere")
     if val is not None and tuple(val.classes) != tuple(train.classes):
         raise ValueError(
             f"val has other classes than train: {len(val.classes)} ({', '.join(map(str, val.classes))}), not "
             f"{len(train.classes)} ({', '.join(map(str, train.classes))})"
         )
+    for name, data in given.items():
+        with contextlib.suppress(ValueError):  # the sizes may differ; a bad file is named below
+            data.tensors()
+        if not data.class_counts().any():
+            raise ValueError(f"{name} ({data.name} {data.split}) has no labelled pixel, void everywhere")
 
 
 def begin(keeper: Checkpoint, model, optimizer, train, val, recipe: Recipe, device: torch.device) -> History:
