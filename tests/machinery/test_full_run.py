@@ -132,9 +132,9 @@ def test_a_full_recipe_is_the_net_of_the_paper_at_camvids_size(name):
 @pytest.mark.parametrize("name", NETS)
 def test_a_saved_net_gives_the_same_logits_again(name, profile, tmp_path):
     torch.manual_seed(0)
-    options = profile.options_for(name)
-    model = segbook.models.build(name, 4, width=0.06, **options).eval()
-    card = ModelCard(name, 0.06, list("abcd"), [[0, 0, 0]] * 5, [32, 48], "toy", dict(options))
+    built, options = profile.architecture_for(name), profile.options_for(name)
+    model = segbook.models.build(built, 4, width=0.06, **options).eval()
+    card = ModelCard(built, 0.06, list("abcd"), [[0, 0, 0]] * 5, [32, 48], "toy", dict(options))
     save_model(tmp_path / "model.pt", model, card)
     loaded, found = load_model(tmp_path / "model.pt")
     assert found == card and not loaded.training
