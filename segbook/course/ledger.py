@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from segbook import anatomy, losses, metrics, models
+from segbook.layers import resize
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,54 @@ def score_side(name: str, size: tuple[int, int], **options) -> tuple[int, int]:
     """Height and width of the coarse scores of a DeepLab."""
     with torch.no_grad():
         return tuple(net(name, **options).coarse_logits(torch.zeros(1, 3, *size, device="meta")).shape[-2:])
+
+
+def gaze(name: str, side: int, maps: Callable, **options) -> list[torch.Tensor]:
+    """Centre of what each cell of ``maps(net, image)`` sees, its column in pixels: a float64 map [h, w] for each of them.
+
+    All weights are made equal and poolings means, so that a net is one weighted mean of pixels; the mean of the pixels' own
+    columns is then the centre of the weights. Near the sides the image ends before the field does.
+    """
+    small = models.build(name, 1, width=1 / 64, **options).eval().double()
+    for parent in list(small.modules()):
+        for child, layer in list(parent.named_children()):
+            if isinstance(layer, nn.MaxPool2d):
+                mean = nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode)
+                setattr(parent, child, mean)
+    for layer in small.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.constant_(layer.weight, 1 / layer.weight[0].numel())
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d):
+            nn.init.ones_(layer.weight)
+    ones = torch.ones(1, 3, side, side, dtype=torch.float64)
+    columns = torch.arange(side).double().expand_as(ones)
+    with torch.no_grad():
+        return [sums / weights for sums, weights in zip(maps(small, columns), maps(small, ones))]
+
+
+def logit_shift(name: str, side: int, **options) -> float:
+    """Centre of what a logit sees minus its own pixel, in the middle of a square image: the mean of one cell's pixels."""
+    (seen,) = gaze(name, side, lambda net, x: [net(x)[0, 0]], **options)
+    middle = slice(side // 2 - 8, side // 2 + 8)
+    return round((seen - torch.arange(side))[side // 2, middle].mean().item(), 6) + 0.0  # no -0
+
+
+def decoder_shift(side: int, **options) -> float:
+    """What v3+'s enlarged encoder map sees at a cell minus what the low-level map sees there, in pixels."""
+
+    def joined(net, x):
+        low_level, deep = (part.mean(dim=1, keepdim=True) for part in net.encode(x))
+        return [low_level[0, 0], resize(deep, low_level.shape[-2:])[0, 0]]
+
+    low_level, deep = gaze("deeplab_v3plus", side, joined, **options)
+    return (deep - low_level)[len(deep) // 2, len(deep) // 2].item()
+
+
+#: Small fields, so that they end within a small image; where they are centred does not depend on them.
+NARROW = {"rates": (1, 1, 1), "image_pooling": False, "multi_grid": None}
+PLACED = "the resize puts a cell in the middle of its block, as torchvision's; its field is centred on the first pixel"
 
 
 def vgg_chain(model: nn.Module) -> list:
@@ -398,6 +447,14 @@ def unet_facts() -> list[Fact]:
     def channels() -> tuple:
         return tuple(block[0].out_channels for block in unet().contracting)
 
+    def rectified() -> bool:
+        """Whether what arrives at the expansive path from below holds no negative number."""
+        small, arriving = models.build("unet", 2, width=1 / 16, padding="valid").eval(), []
+        small.expansive[0].register_forward_pre_hook(lambda m, inputs: arriving.extend(inputs))
+        with torch.no_grad():
+            small(torch.rand(1, 3, 188, 188, generator=torch.Generator().manual_seed(0)))
+        return bool((arriving[0][:, arriving[0].shape[1] // 2 :] >= 0).all())
+
     def normalized() -> bool:
         return any(isinstance(m, nn.BatchNorm2d) for m in net("unet", 2).modules())
 
@@ -418,6 +475,8 @@ def unet_facts() -> list[Fact]:
         Fact("U-Net", "parameters", 31_100_354, "released net phseg_v5, counted",
              lambda: count("unet", 2, in_channels=1, padding="valid"),
              departs="the released net keeps 128 maps in its last up-convolution, figure 1 has 64", known=31_030_658),
+        Fact("U-Net", "ReLU after an up-convolution", True, "released net phseg_v5", rectified,
+             departs="neither figure 1 nor section 2 has one", known=False),
         Fact("U-Net", "pixels lost on each side", 92, f"{paper}, figure 1 (572 to 388)", lambda: unet().margin),
         Fact("U-Net", "border weights: w0, sigma", (10.0, 5.0), f"{paper}, equation 2",
              lambda: tuple(default(losses.unet_border_weights, n) for n in ("w0", "sigma"))),
@@ -486,6 +545,12 @@ def deeplab_v1_facts() -> list[Fact]:
         Fact("DeepLab v1", "scores of an image of 321", (41, 41), "released net vgg128_noup",
              lambda: score_side("deeplab_v1", (321, 321))),
         Fact("DeepLab v1", "scores of an image of 306", (39, 39), paper, lambda: score_side("deeplab_v1", (306, 306))),
+        Fact("DeepLab v1", "the same in the released layers", (40, 40), "Caffe's pooling rounds up",
+             lambda: score_side("deeplab_v1", (306, 306)),
+             departs="rounded down, so that 8 n pixels have n cells; equal at 8 n + 1", known=(39, 39)),
+        Fact("DeepLab v1", "what a logit sees lies off its pixel, at 640", 0.0,
+             "released net: cell k is scored against pixel 8 k", lambda: logit_shift("deeplab_v1", 640),
+             digits=1, unit="pixels", departs=PLACED, known=-3.5),
         Fact("DeepLab v1", "channels that multi-scale adds", 640, paper,
              lambda: net("deeplab_v1", multi_scale=True).fc8.in_channels - 1024),
         Fact("DeepLab v1", "dense features, every fourth, are the strided ones", True, f"{paper}, section 3.1",
@@ -528,8 +593,12 @@ def deeplab_v2_facts() -> list[Fact]:
              tolerance=1e-6),
         Fact("DeepLab v2", "rates of conv4's first two blocks, conv5's three", (2, 2, 4, 4, 4), port, stage_rates,
              departs="the first block keeps the rate before it, so that dense and strided net agree", known=(1, 2, 2, 4, 4)),
+        Fact("DeepLab v2", "what a logit sees lies off its pixel, at 512", 0.0,
+             "released net: cell k is scored against pixel 8 k",
+             lambda: logit_shift("deeplab_v2", 512, backbone="resnet50", rates=(1, 1, 1, 1)),
+             digits=1, unit="pixels", departs=PLACED, known=-3.5),
         Fact("DeepLab v2", "scores of 360×480", (46, 61), port, lambda: score_side("deeplab_v2", (360, 480)),
-             departs="sizes are rounded down, so that the scores lie on the image at exactly 8", known=(45, 60)),
+             departs="sizes are rounded down, so that 8 n pixels have n cells, exactly 8 apart", known=(45, 60)),
         Fact("DeepLab v2", "stride of a bottleneck sits in its", "1×1", port, stride_sits_in,
              departs="in the 3×3, as in torchvision, whose weights load", known="3×3"),
     ]  # fmt: skip
@@ -573,6 +642,17 @@ def deeplab_v3_facts() -> list[Fact]:
              "torchvision 0.29, weights' metadata",
              torchvision_count, departs="no auxiliary head (2,365,205); all else loads, logits equal",
              known=(39_638_869, 58_630_997)),
+        Fact("DeepLab v3", "output stride 8: rate of conv4's first block", 2, "kazuto1011/deeplab-pytorch",
+             lambda: dilations(net("deeplab_v3", output_stride=8).backbone.layer3)[0],
+             departs="it keeps the rate before it, as in torchvision, so that nets at 16 and 8 agree", known=1),
+        Fact("DeepLab v3", "what a logit sees lies off its pixel, at 512", 0.0, "released code: aligned corners",
+             lambda: logit_shift("deeplab_v3", 512, backbone="resnet50", **NARROW),
+             digits=1, unit="pixels", departs=f"{PLACED}; align_corners=True repairs it", known=-7.5),
+        Fact("DeepLab v3", "the same at 513 with align_corners=True, strides 16 and 8", (0.0, 0.0),
+             "released code: aligned corners",
+             lambda: tuple(logit_shift("deeplab_v3", 513, backbone="resnet50", align_corners=True, output_stride=s, **NARROW)
+                           for s in (16, 8)),
+             digits=3, unit="pixels"),
         Fact("DeepLab v3", "batch norm: weight of a new batch in the running mean", 0.0003,
              f"{paper}, section 4 (decay 0.9997)", momentum,
              departs="PyTorch's 0.1: a short training never forgets its first batches at 0.0003", known=0.1),
@@ -625,6 +705,10 @@ def deeplab_v3plus_facts() -> list[Fact]:
              lambda: tuple(score_side("deeplab_v3plus", (513, 513), **o)[0] for o in ({"decoder": None}, {}))),
         Fact("DeepLab v3+", "decoder: low-level in, reduced, two 3×3", (256, 48, 256, 256),
              f"{paper}, tables 1 and 2", decoder),
+        Fact("DeepLab v3+", "encoder's map lies off the low-level map, at 512", 0.0,
+             "released code, model.py: aligned corners, 513 pixels",
+             lambda: decoder_shift(512, rates=(1, 1, 1), image_pooling=False),
+             digits=1, unit="pixels", departs=f"{PLACED}; a constant that training absorbs", known=-6.0),
         Fact("DeepLab v3+", "Xception-65: parameters of the trunk", 37_867_312,
              "released code, timm's xception65, counted", trunk),
         Fact("DeepLab v3+", "Xception-65: separable convolutions", 63, "released code, xception_65",
@@ -714,6 +798,12 @@ def metric_facts() -> list[Fact]:
         confusion.counts[:3, :3] += torch.tensor(EXAMPLE)
         return math.isclose(confusion.mean_iou(), matrix().mean_iou())
 
+    def rim() -> int:
+        """Of a class that fills the image: its rim begins at the edge and ends where it leaves the middle row."""
+        everywhere = torch.zeros(360, 480, dtype=torch.long)
+        pixels = int(metrics.boundary_overlap(everywhere, everywhere, 1)[1])
+        return next(n for n in range(180) if pixels == 360 * 480 - (360 - 2 * n) * (480 - 2 * n))
+
     def doubled_outline_costs() -> bool:
         """A line of one pixel, and the prediction draws it twice, one pixel to the left and one to the right."""
         target, prediction = torch.zeros(2, 200, 200, dtype=torch.long)
@@ -732,7 +822,10 @@ def metric_facts() -> list[Fact]:
              absent),
         Fact("metrics", "boundary F1: an outline drawn twice costs precision", True,
              "arXiv 1511.00561, section 4 (one-to-one matching)", doubled_outline_costs,
-             departs="outlines are grown by the tolerance instead, which gives slightly higher values", known=False),
+             departs="outlines are grown by the tolerance instead, never lower: 0.178 for 0.145 on CamVid at 360×480",
+             known=False),
+        Fact("metrics", "boundary IoU: width of the rim at 360×480", 12,
+             "released code of Cheng et al. (2021), boundary_utils.py", rim, unit="pixels"),
     ]  # fmt: skip
 
 
