@@ -346,7 +346,7 @@ def test_compiled_training_is_the_same_training(few, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def children(monkeypatch):
+def children(few, monkeypatch):
     """Stand in for the processes that ``--model all`` starts: each writes what a finished run leaves, or fails."""
     started = SimpleNamespace(commands=[], failing=set())
 

@@ -229,7 +229,7 @@ class TestFCN:
         with pytest.raises(ValueError, match="has other layers"):
             fine.continue_from(small("fcn32s", num_classes=7, padding=1))
 
-    @pytest.mark.parametrize("name, kernel", [("alexnet", 6), ("vgg16", 7)])
+    @pytest.mark.parametrize("name, kernel", [("alexnet", 6), pytest.param("vgg16", 7, marks=pytest.mark.slow)])
     def test_a_classifier_becomes_convolutional(self, name, kernel):
         torch.manual_seed(0)
         classifier = getattr(torchvision.models, name)(weights=None).eval()
