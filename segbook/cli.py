@@ -6,6 +6,7 @@ An error that the user can do something about is one line on stderr: exit code 2
 """
 
 import argparse
+import contextlib
 import math
 import os
 import signal
@@ -14,6 +15,12 @@ from pathlib import Path
 
 import segbook
 from segbook._bars import progress
+
+#: The names of ``segbook.models``, so that ``--help`` need not wait for PyTorch.
+NETS = (
+    *("fcn32s", "fcn16s", "fcn8s", "segnet", "unet"),
+    *("deeplab_v1", "deeplab_v2", "deeplab_v3", "deeplab_v3plus"),
+)
 
 
 class UsageError(ValueError):
@@ -28,10 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        return options.command(options)
-    except KeyboardInterrupt:
-        print("segbook: interrupted", file=sys.stderr)
-        return 130
+        with ended_in_order():
+            return options.command(options)
+    except KeyboardInterrupt as stop:
+        onward = "; give the same command again to go on" if options.command is train else ""
+        print(
+            f"segbook: {'ended by the system' if isinstance(stop, Ended) else 'interrupted'}{onward}", file=sys.stderr
+        )
+        return 143 if isinstance(stop, Ended) else 130
     except BrokenPipeError:  # the reader of the output has gone, as in `segbook data | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -40,6 +51,28 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"segbook: error: {_one_line(error)}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
+
+
+class Ended(KeyboardInterrupt):
+    """SIGTERM: what ``kill``, a scheduler or ``docker stop`` sends."""
+
+
+@contextlib.contextmanager
+def ended_in_order():
+    """SIGTERM ends a command as Ctrl-C does: what is half written is removed."""
+
+    def stop(number, frame):
+        raise Ended
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_expected(error: Exception) -> bool:
@@ -52,15 +85,17 @@ def _is_expected(error: Exception) -> bool:
 
 
 def _one_line(error: Exception) -> str:
+    from segbook.data.files import printable
+
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed; this command needs it: pip install -r requirements.txt"
     if isinstance(error, FileExistsError | NotADirectoryError) and error.filename:  # raised by the system, not by us
         path = next((p for p in (Path(error.filename), *Path(error.filename).parents) if p.exists()), error.filename)
-        return f"{path} is a file, and a folder is needed there; choose another name"
+        return f"{printable(str(path))} is a file, and a folder is needed there; choose another name"
     if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+        return f"{printable(str(error.filename))}: {error.strerror}"
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-    return text or type(error).__name__
+    return printable(text) or type(error).__name__
 
 
 # --- the commands and their options -----------------------------------------------------------------------------------
@@ -91,15 +126,17 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, help="folder for the results (default: runs/PROFILE-DATASET)")
 
     sub = command("train", train, "train a network and score it")
-    sub.add_argument("--model", default="unet", help="architecture, or `all` of them in turn (default: unet)")
+    nets = ", ".join(NETS)
+    sub.add_argument("--model", default="unet", help=f"{nets}, or `all` of them in turn (default: unet)")
     sub.add_argument(
         "--backbone", metavar="NAME", help="efficientnet_lite0: from its ImageNet weights (default: the paper's)"
     )
     _add_run_options(sub)
+    sub.add_argument("--root", type=Path, metavar="FOLDER", help="train on images of your own in this folder")
     sub.add_argument("--steps", type=_positive, help="training steps (default: the profile's)")
     sub.add_argument("--batch-size", type=_positive, help="images a step and process (default: the profile's)")
     sub.add_argument("--width", type=_factor, help="factor on the number of channels, 1 is the paper's net")
-    sub.add_argument("--size", type=_size, metavar="HxW", help="image size, such as 96x128 (default: the profile's)")
+    sub.add_argument("--size", type=_size, metavar="HxW", help="image size (of your own images: of windows in them)")
     sub.add_argument("--compile", action="store_true", help="train through torch.compile: slow to start, then faster")
     sub.add_argument("--out", type=Path, help="folder for model.pt and scores.json (default: runs/train/…)")
     sub.add_argument(
@@ -113,7 +150,9 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("model", type=Path, metavar="MODEL", help="model.pt from `segbook train`")
     sub.add_argument("images", type=Path, metavar="IMAGES", help="folder with images")
     sub.add_argument("--out", type=Path, required=True, help="folder for labels/, overlays/ and areas.csv")
-    sub.add_argument("--size", type=_size, metavar="HxW", help="size the network sees (default: that of its training)")
+    sub.add_argument(
+        "--size", type=_size, metavar="HxW", help="size the network sees at once (default: that of its training)"
+    )
     sub.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
 
     sub = command("export", export, "write a trained network as one file that runs without segbook")
@@ -142,14 +181,19 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=_seed, help="seed (default: 0)")
 
 
+def _is_number(text: str) -> bool:
+    """Whether these are the digits 0 to 9; Python also knows others."""
+    return text.isascii() and text.isdecimal()
+
+
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not _is_number(text) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
     return int(text)
 
 
 def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**32:
+    if not _is_number(text) or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2**32 - 1, got {text!r}")
     return int(text)
 
@@ -166,7 +210,7 @@ def _factor(text: str) -> float:
 
 def _size(text: str) -> tuple[int, int]:
     height, _, width = text.partition("x")
-    if not (height.isdecimal() and width.isdecimal()) or min(int(height), int(width)) < 32:
+    if not (_is_number(height) and _is_number(width)) or min(int(height), int(width)) < 32:
         raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTH, both at least 32, such as 96x128, got {text!r}")
     return int(height), int(width)
 
@@ -249,11 +293,13 @@ def train(options) -> int:
     if options.backbone is not None:
         _require("backbone", options.backbone, [on_lite0.LITE0])
         _require(f"model on {on_lite0.LITE0}", options.model, on_lite0.CONSTRUCTORS)
+    if options.root:
+        if options.dataset not in (None, "folder"):
+            raise UsageError(f"--root is the folder of your own images, and the data set is {options.dataset!r}")
+        options.dataset = "folder"
     _apply_run_options(options)
-    asked = {
-        name: getattr(options, name)
-        for name in ("backbone", "steps", "batch_size", "width", "size", "compile", "out", "results")
-    }
+    names = ("backbone", "steps", "batch_size", "width", "size", "compile", "out", "results", "root")
+    asked = {name: getattr(options, name) for name in names}
     wish = full_run.TrainOptions(options.model, seed=options.seed or 0, **asked)
     if options.model != full_run.ALL:
         return full_run.train_one(wish)
@@ -279,22 +325,34 @@ def predict(options) -> int:
     """Write labels/NAME.png (indexed, values are class numbers) and overlays/NAME.png for every image of the folder, and
     areas.csv: a line for each image and class with its pixels and their share of the image."""
     import numpy as np
+    import torch
 
     from segbook.course.saved import load_model
-    from segbook.data.files import IMAGE_SUFFIXES, BadData, check_writable, read_image
+    from segbook.data.files import (
+        IMAGE_SUFFIXES,
+        BadData,
+        Stretch,
+        check_writable,
+        image_facts,
+        printable,
+        read_image,
+    )
+    from segbook.tiling import predict_scaled, predict_tiled
 
     model, card = load_model(options.model)
     if options.images.is_file():
         raise NotADirectoryError(f"{options.images} is a file; name the folder that it lies in")
     if not options.images.is_dir():
         raise FileNotFoundError(f"there is no folder {options.images}")
-    paths = sorted(p for p in options.images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+    shown = (path for path in options.images.iterdir() if not path.name.startswith("."))
+    paths = sorted(path for path in shown if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     if not paths:
         raise FileNotFoundError(f"{options.images} holds no image ({', '.join(IMAGE_SUFFIXES)})")
     stems = {}
     for path in paths:
         if path.stem in stems:
-            raise ValueError(f"{stems[path.stem].name} and {path.name} would both become {path.stem}.png; rename one")
+            both = f"{printable(stems[path.stem].name)} and {printable(path.name)}"
+            raise ValueError(f"{both} would both become {printable(path.stem)}.png; rename one")
         stems[path.stem] = path
     if options.out.exists() and not options.out.is_dir():
         raise FileExistsError(f"{options.out} is a file, not a folder")
@@ -304,57 +362,40 @@ def predict(options) -> int:
 
     palette = np.asarray(card.palette, dtype=np.uint8)
     size = options.size or (tuple(card.size) if card.size else None)
+    stretch = Stretch(*card.stretch) if card.stretch else None
+    label = predict_tiled if card.sees_windows else predict_scaled
     areas, unreadable = [], 0
     for path in progress(paths, description="Predicting"):
         try:
-            image = read_image(path, upright=True)
-        except (BadData, OSError) as error:
+            pages = image_facts(path).pages
+            for number, page in enumerate(pages, 1):
+                image = read_image(path, upright=True, page=page, stretch=stretch)
+                stem = f"{path.stem}[{number}]" if len(pages) > 1 else path.stem
+                pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)
+                labels = label(model, pixels, size or pixels.shape[-2:]).numpy()
+                _write_png(options.out / "labels" / f"{stem}.png", labels, palette)
+                _write_png(options.out / "overlays" / f"{stem}.png", _blend(image, labels, palette))
+                counts = np.bincount(labels.ravel(), minlength=len(card.classes)).tolist()
+                name = path.name if stem == path.stem else stem
+                areas += [[name, kind, n, f"{n / labels.size:.6f}"] for kind, n in zip(card.classes, counts)]
+        except BadData as error:
             unreadable += 1
             print(f"segbook: {_one_line(error)}", file=sys.stderr)
-            continue
-        labels = _label(model, image, size)
-        _write_png(options.out / "labels" / f"{path.stem}.png", labels, palette)
-        blend = 0.45 * image + 0.55 * palette[labels]
-        _write_png(options.out / "overlays" / f"{path.stem}.png", blend.round().astype(np.uint8))
-        pixels = np.bincount(labels.ravel(), minlength=len(card.classes)).tolist()
-        areas += [[path.name, name, n, f"{n / labels.size:.6f}"] for name, n in zip(card.classes, pixels)]
     _write_csv(options.out / "areas.csv", [["image", "class", "pixels", "share"], *areas])
     print(f"{len(paths) - unreadable} of {len(paths)} images labelled in {options.out}")
     return 1 if unreadable else 0
 
 
-def _label(model, image, size):
-    """Labels uint8 [H, W] of an image uint8 [H, W, 3] that the network sees at ``size`` (height, width)."""
-    import torch
-    from torchvision.transforms.v2 import functional as transform
+def _blend(image, labels, palette):
+    """The image with the colours of the labels over it, uint8 [H, W, 3], some rows at a time."""
+    import numpy as np
 
-    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)
-    small = transform.resize(pixels, list(size), antialias=True) if size else pixels
-    probabilities = _probabilities_everywhere(model, small[None])
-    # Class probabilities can be interpolated, labels cannot.
-    return torch.nn.functional.interpolate(probabilities, image.shape[:2], mode="bilinear").argmax(1)[0].byte().numpy()
+    from segbook.data.annotations import bands
 
-
-def _probabilities_everywhere(model, images):
-    """Softmax probabilities float32 [N, K, H, W] of each pixel of images uint8 [N, 3, H, W], on the CPU.
-
-    A U-Net without padding answers only the middle of what it sees: the overlap-tile strategy gives it mirrored
-    surroundings, and tiles of the paper's size where the image is larger.
-    """
-    import torch
-
-    from segbook.data.augment import normalize
-    from segbook.devices import default_device
-    from segbook.evaluation import check_finite_logits, declared
-    from segbook.models.unet import overlap_tile
-
-    if declared(model, "margin", 0) == 0:
-        return segbook.predict(model, images, probabilities=True)
-    device, largest = default_device(), 388  # 388: what the paper's tile of 572 answers
-    tile = model.next_size(largest + 2 * model.margin) if max(images.shape[-2:]) > largest else None
-    with torch.inference_mode():
-        logits = overlap_tile(model.to(device).eval(), normalize(images.to(device)), tile)
-    return check_finite_logits(logits, model).float().softmax(dim=1).cpu()
+    blend = np.empty_like(image)
+    for rows in bands(labels.shape):
+        blend[rows] = (0.45 * image[rows] + 0.55 * palette[labels[rows]]).round().astype(np.uint8)
+    return blend
 
 
 def _write_png(path: Path, pixels, palette=None) -> None:
@@ -375,6 +416,8 @@ def _write_csv(path: Path, rows) -> None:
 
     from segbook.data.files import write_text
 
+    # A spreadsheet would run a file's name that begins like a formula.
+    rows = [[f"'{cell}" if str(cell)[:1] in ("=", "+", "-", "@") else cell for cell in row] for row in rows]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     write_text(path, text.getvalue())

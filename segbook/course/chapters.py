@@ -84,7 +84,12 @@ def written() -> tuple[Chapter, ...]:
 def find(which: str | int) -> Chapter:
     """The chapter with this number ("6", 6, "06") or file name ("06_fcn"). Raises ValueError naming the choices."""
     for chapter in written():
-        if str(which).removesuffix(".ipynb") == chapter.file or str(which).isdigit() and int(which) == chapter.number:
+        if (
+            str(which).removesuffix(".ipynb") == chapter.file
+            or str(which).isascii()
+            and str(which).isdecimal()
+            and int(which) == chapter.number
+        ):
             return chapter
     choices = ", ".join(f"{c.number} ({c.file})" for c in written()) or "none is written yet"
     raise ValueError(f"there is no chapter {which!r}; choose from: {choices}")

@@ -5,6 +5,7 @@ with the unchanged full profile also goes to ``results/``, where the leaderboard
 """
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -22,6 +23,7 @@ from segbook.course import leaderboard
 from segbook.course.chapters import ROOT
 from segbook.course.saved import ModelCard, save_model
 from segbook.course.session import Run, runs_folder, setup
+from segbook.course.training_data import open_training_data
 from segbook.data.files import check_writable, write_text
 from segbook.devices import default_device, explain_out_of_memory
 from segbook.evaluation import Evaluation
@@ -45,6 +47,7 @@ class TrainOptions:
     compile: bool = False
     out: Path | None = None
     results: Path | None = None
+    root: Path | None = None
 
 
 def train_one(wish: TrainOptions) -> int:
@@ -60,12 +63,9 @@ def train_one(wish: TrainOptions) -> int:
         out, place = wish.out or default_folder(wish, session), results_file(wish, session, changed)
         for folder in [out, *([place.parent] if place else [])] if team.leads else []:
             check_writable(folder)  # told now, not after the training
-        size = {"size": wish.size} if wish.size else {}
-        training, validation = session.load("train", **size), session.load("val", **size)
-        test = session.load("test", **size) if session.eval_split == "test" else None
-        for split in (training, validation, test) if team.leads else (training,):
-            if split is not None:
-                split.tensors()  # read now, so that a damaged file is found before the training and not after it
+        data = open_training_data(session, wish.size, wish.root)
+        data.read(all_of_it=team.leads)
+        training, validation = data.training, data.validation
         width = wish.width or session.profile.width_for(wish.model, wish.backbone)
         recipe = recipe_for(wish, session, team)
         with explain_out_of_memory("--batch-size"):
@@ -83,15 +83,14 @@ def train_one(wish: TrainOptions) -> int:
             )
         if not team.leads:
             return 0
-        scores = {"val": segbook.evaluate(model, validation, device=device)}
-        if test is not None:
-            scores["test"] = segbook.evaluate(model, test, device=device)
+        scores = {split: data.evaluate(split, model, device) for split in data.scored}
 
     sizes = list(training.tensors()[0].shape[-2:])
     options = dict(session.profile.options_for(wish.model, wish.backbone))
     names, palette = list(training.classes), training.palette.tolist()
     built = session.profile.architecture_for(wish.model)
-    save_model(out / "model.pt", model, ModelCard(built, width, names, palette, sizes, session.dataset, options))
+    card = ModelCard(built, width, names, palette, sizes, session.dataset, options, **data.card)
+    save_model(out / "model.pt", model, card)
     record = {
         "format": leaderboard.FORMAT,
         "model": wish.model,
@@ -103,7 +102,7 @@ def train_one(wish: TrainOptions) -> int:
         "options": options,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "size": sizes,
-        "images": {"train": len(training), **{split: len(of.per_image) for split, of in scores.items()}},
+        "images": {"train": data.images, **{split: len(of.per_image) for split, of in scores.items()}},
         "recipe": asdict(recipe),
         "compiled": wish.compile,
         "processes": team.size,
@@ -174,7 +173,11 @@ def default_folder(wish: TrainOptions, session: Run) -> Path:
         "size": wish.size,
     }
     extra = [f"{name}{'x'.join(map(str, v)) if isinstance(v, tuple) else v}" for name, v in asked.items() if v]
-    label = "-".join([wish.model, session.dataset, session.profile.name, f"seed{session.seed}", *extra])
+    dataset = session.dataset
+    if wish.root:  # folders of the same name in two places are two data sets
+        mark = hashlib.sha256(os.fsencode(wish.root.resolve())).hexdigest()[:6]
+        dataset = f"{wish.root.resolve().name}-{mark}"
+    label = "-".join([wish.model, dataset, session.profile.name, f"seed{session.seed}", *extra])
     return runs_folder() / "train" / label
 
 
@@ -294,8 +297,7 @@ def train_all(shared: TrainOptions) -> int:
     names = segbook.models.names()
     done, skipped, failed = [], [], []
     session = Run(*_run_of_environment(), shared.seed, torch.device("cpu"))
-    for split in ("train", "val", session.eval_split):
-        session.load(split)  # data that is not there or does not pair up would fail every net: say so once
+    open_training_data(session, shared.size, shared.root)  # data that cannot be used would fail every net: say so once
     for number, name in enumerate(names, 1):
         wish = replace(shared, model=name)
         out = shared.out / name if shared.out else default_folder(wish, session)

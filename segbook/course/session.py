@@ -131,6 +131,6 @@ def setup(profile: str = "quick", seed: int = 0, dataset: str = "street") -> Run
 def _set_threads(wanted: str | None) -> None:
     if wanted is None:
         return
-    if not wanted.isdigit() or int(wanted) < 1:
+    if not (wanted.isascii() and wanted.isdecimal() and 1 <= int(wanted[:20]) < 2**31):
         raise ValueError(f"SEGBOOK_THREADS must be a positive integer, got {wanted!r}")
     torch.set_num_threads(int(wanted))

@@ -1,6 +1,8 @@
 """Where data lies, and how an image and its label map are found, paired and read from files."""
 
 import contextlib
+import errno
+import glob
 import os
 import re
 import secrets
@@ -66,11 +68,41 @@ def atomic_path(path: Path):
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    _remove_stale(path)
     try:
         yield partial
         os.replace(partial, path)
+    except OSError as error:
+        if error.errno in _NO_ROOM:  # raised without a file's name where an open file is written
+            raise OSError(
+                error.errno, f"{error.strerror}; free some space, nothing is half written", str(path)
+            ) from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove what processes that were killed while they wrote this file have left of it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*-*.partial"):
+        number = left.name.removesuffix(".partial").rpartition(".")[2].partition("-")[0]
+        if number.isascii() and number.isdecimal() and not _is_running(int(number)):
+            left.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    if sys.platform == "win32":  # signal 0 would end it there
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass
+    return True
 
 
 @contextlib.contextmanager
@@ -214,8 +246,8 @@ class ImageFacts:
 def image_facts(path: Path) -> ImageFacts:
     """Look at the head of an image file, without reading its pixels. Raises ``BadData``."""
     with opened(path, "an image") as image:
-        pages, rotation = [0], image.getexif().get(_ROTATION, 1)
-        bits, bands = _bits(image), len(image.getbands())
+        pages, bits, bands = [0], _bits(image), len(image.getbands())
+        rotation = image.getexif().get(_ROTATION, 1)  # of a PNG this reads the pixels
         if image.format == "TIFF":
             bands = image.tag_v2.get(_BANDS, bands)
             for page in range(1, image.n_frames):

@@ -82,6 +82,13 @@ class OwnFiles(FilePairs):
     stretch: Stretch | None = None
     notes: tuple[str, ...] = ()
 
+    def shape(self, index: int) -> tuple[int, int]:
+        """Height and width of an image, upright, from the head of its file."""
+        pair = self.pairs[index]
+        with opened(pair.image, "an image") as image:
+            image.seek(pair.page)
+            return image.size if image.getexif().get(0x0112, 1) >= 5 else image.size[::-1]
+
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image uint8 [H, W, 3] and class indices uint8 [H, W]; ``BadData`` names the file that does not fit."""
         pair = self.pairs[index]
@@ -513,7 +520,6 @@ def _look_at_numbers(own: OwnFolder, seen: dict[Pair, Census], listed: ClassList
     counts = _sum(census.numbers for census in seen.values())
     table = own.reader.table
     found = {int(table[value]) for value in counts}
-    _nothing_to_tell_apart(own, found)
     named = {key for key, _ in listed.entries} if listed and listed.kind == "numbers" else set()
     total = max(sum(counts.values()), 1)
     void = counts[VOID] / total if table[VOID] == VOID and VOID not in named else 0.0
@@ -535,6 +541,8 @@ def _look_at_numbers(own: OwnFolder, seen: dict[Pair, Census], listed: ClassList
                 white[0].label,
                 f"holds 0 and 255 only, {gray[0].label.name} holds 1: do both mean the same class? Make them alike",
             )
+    if not (missing and void > _MUCH_VOID):
+        _nothing_to_tell_apart(own, found)
     _compare_palettes(own, seen)
 
 

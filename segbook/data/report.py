@@ -141,7 +141,8 @@ def inspect_folder(folder: str | Path) -> Report:
             if labels is not None:
                 _count(report, labels.indices)
             _twin(report, seen, name, image, part_of)
-    if seams["between"] >= 50 and seams["between"] > 4 * seams["direct"]:
+    # Of CamVid's masks 1 to 2 % are between as they are, and 46 to 59 % once they were resized bilinearly.
+    if seams["between"] >= 50 and seams["between"] > seams.total() / 4:
         _tell_of_seams(report, own, seams)
     if skipped:
         kinds = ", ".join(f"{count} of kind {kind}" for kind, count in skipped.items())
@@ -165,10 +166,11 @@ def _seams(indices: np.ndarray) -> dict:
 
 
 def _tell_of_seams(report: Report, own: OwnFolder, seams: Counter) -> None:
-    report.advice.append(
+    report.advice.insert(
+        0,
         f"seams: where two classes meet that are no neighbours in the list, a line one pixel wide of a class in between "
         f"lies at {100 * seams['between'] / (seams['between'] + seams['direct']):.0f} % of the places. Resized with "
-        f"interpolation? Then make the masks anew with nearest; look at one enlarged"
+        f"interpolation? Then make the masks anew with nearest; look at one enlarged",
     )
 
 

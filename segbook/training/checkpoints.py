@@ -1,6 +1,7 @@
 """What is kept of a training run: its history, and the checkpoint that an interrupted run goes on from."""
 
 import contextlib
+import io
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from segbook import parallel
-from segbook.data.files import atomic_path, check_writable
+from segbook.data.files import atomic_open, check_writable
 from segbook.evaluation import check_finite_weights
 from segbook.training.contents import Unidentifiable, architecture, contents, in_words, used_values
 from segbook.training.recipe import Recipe
@@ -135,8 +136,7 @@ class Checkpoint:
             "optimizer": optimizer.state_dict(),
             "history": asdict(history),
         }
-        with atomic_path(self.path) as partial:
-            torch.save(state, partial)
+        save_whole(self.path, state)
 
     @contextlib.contextmanager
     def saved_when_interrupted(self, model: nn.Module, optimizer: torch.optim.Optimizer, history: History):
@@ -147,6 +147,39 @@ class Checkpoint:
             if history.steps > history.resumed_from:
                 self.save(model, optimizer, history)
             raise
+
+
+def save_whole(path: Path, content: dict) -> None:
+    """``torch.save`` to ``path``, under another name first. Raises OSError naming ``path`` when it cannot be written.
+
+    PyTorch writes through a Python file here: of a full disk its own writer says nothing that could be understood.
+    """
+    with atomic_open(path) as file:
+        told = Telling(file)
+        try:
+            torch.save(content, told)
+        except RuntimeError as error:
+            raise (told.error or error) from None
+
+
+class Telling(io.RawIOBase):
+    """Writes to a file and keeps the error of a write that failed, which PyTorch replaces by one of its own."""
+
+    def __init__(self, file):
+        self.file, self.error = file, None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def load_saved(path: Path, kind: str) -> dict:

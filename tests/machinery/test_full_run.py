@@ -146,7 +146,8 @@ def test_a_saved_net_gives_the_same_logits_again(name, profile, tmp_path):
 def save_as_before(path, name, **options):
     """A file of the version that did not keep the options."""
     model = segbook.models.build(name, 4, width=0.06, **options)
-    card = {"model": name, "width": 0.06, "classes": list("abcd"), "palette": [], "size": None, "dataset": "toy"}
+    card = {"model": name, "width": 0.06, "classes": list("abcd"), "size": None, "dataset": "toy"}
+    card["palette"] = [[0, 0, 0]] * 5
     torch.save({"format": "segbook model 1", "card": card, "state": model.state_dict()}, path)
     return path
 
@@ -164,7 +165,7 @@ def test_old_files_that_need_options_are_refused(tmp_path):
 
 def test_cards_and_files_that_do_not_fit_are_refused(tmp_path):
     model = segbook.models.build("unet", 4, width=0.06)
-    card = ModelCard("unet", 0.06, list("abcd"), [], None, "toy")
+    card = ModelCard("unet", 0.06, list("abcd"), [[0, 0, 0]] * 5, None, "toy")
     with pytest.raises(ValueError, match="the card .* is not this model's"):
         save_model(tmp_path / "model.pt", model, replace(card, width=0.25))
     assert list(tmp_path.glob("*.pt*")) == []
@@ -175,10 +176,29 @@ def test_cards_and_files_that_do_not_fit_are_refused(tmp_path):
         ({"options": {"depth": 3}}, "cannot build: unet has no option 'depth'"),
         ({"model": "vgg"}, "cannot build: unknown model 'vgg'"),
         ({"colour": 1}, "is damaged or is no model of this course"),
+        ({"width": float("inf")}, "no model of this course: width is inf"),
+        ({"width": "1"}, "width is '1'"),
+        ({"size": [0, -5]}, "size is"),
+        ({"size": ["a", "b"]}, "size is"),
+        ({"palette": [[0, 0, 0]]}, "palette is"),
+        ({"palette": [[0, 0, -1]] * 5}, "palette is"),
+        ({"classes": None}, "classes is None"),
+        ({"options": {"levels": [[]] * 3}}, "cannot build"),
+        ({"view": "hole"}, "view is 'hole'"),
+        ({"stretch": [5, 1]}, "stretch is"),
     ):
         torch.save({**saved, "card": saved["card"] | change}, tmp_path / "changed.pt")
         with pytest.raises(ValueError, match=message):
             load_model(tmp_path / "changed.pt")
+    for state, message in ((None, "no weights"), ({"a": "b"}, "no weights"), ("x", "no weights")):
+        torch.save({**saved, "state": state}, tmp_path / "changed.pt")
+        with pytest.raises(ValueError, match=message):
+            load_model(tmp_path / "changed.pt")
+    name = next(iter(saved["state"]))
+    saved["state"][name][:] = float("nan")
+    torch.save(saved, tmp_path / "changed.pt")
+    with pytest.raises(ValueError, match="cannot be used: .*train it again"):
+        load_model(tmp_path / "changed.pt")
 
 
 # ---------------------------------------------------------------- which split counts
