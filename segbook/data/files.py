@@ -303,8 +303,8 @@ def read_image(path: Path, upright: bool = False, page: int = 0, stretch: Stretc
                 raise BadData(
                     f"{path}: {bits} bits a channel (mode {image.mode}); save the image with 8 bits a channel"
                 )
-            rotation = image.getexif().get(_ROTATION, 1)
-            image = Image.fromarray(stretch(deep_pixels(path, image)))
+            pixels, rotation = deep_pixels(path, image), image.getexif().get(_ROTATION, 1)
+            image = Image.fromarray(stretch(pixels))
             image.getexif()[_ROTATION] = rotation
         if upright:
             image = ImageOps.exif_transpose(image)
