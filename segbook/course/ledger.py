@@ -211,10 +211,10 @@ def decoder_shift(side: int, **options) -> float:
 
     def joined(net, x):
         low_level, deep = (part.mean(dim=1, keepdim=True) for part in net.encode(x))
-        return [low_level[0, 0], resize(deep, low_level.shape[-2:])[0, 0]]
+        return [low_level[0, 0], resize(deep, low_level.shape[-2:], net.align_corners)[0, 0]]
 
     low_level, deep = gaze("deeplab_v3plus", side, joined, **options)
-    return (deep - low_level)[len(deep) // 2, len(deep) // 2].item()
+    return round((deep - low_level)[len(deep) // 2, len(deep) // 2].item(), 6) + 0.0
 
 
 #: Small fields, so that they end within a small image; where they are centred does not depend on them.
@@ -709,6 +709,9 @@ def deeplab_v3plus_facts() -> list[Fact]:
              "released code, model.py: aligned corners, 513 pixels",
              lambda: decoder_shift(512, rates=(1, 1, 1), image_pooling=False),
              digits=1, unit="pixels", departs=f"{PLACED}; a constant that training absorbs", known=-6.0),
+        Fact("DeepLab v3+", "the same at 513 with align_corners=True", 0.0, "released code, model.py: aligned corners",
+             lambda: decoder_shift(513, rates=(1, 1, 1), image_pooling=False, align_corners=True),
+             digits=3, unit="pixels"),
         Fact("DeepLab v3+", "Xception-65: parameters of the trunk", 37_867_312,
              "released code, timm's xception65, counted", trunk),
         Fact("DeepLab v3+", "Xception-65: separable convolutions", 63, "released code, xception_65",

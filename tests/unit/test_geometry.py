@@ -42,3 +42,10 @@ def test_without_them_the_output_stride_moves_the_map():
 def test_v3plus_joins_maps_that_lie_six_pixels_apart():
     options = {"backbone": "resnet50", "multi_grid": None, "rates": (1, 1, 1), "image_pooling": False}
     assert decoder_shift(512, **options) == pytest.approx(-6, abs=0.05)
+
+
+@pytest.mark.parametrize("output_stride", [16, 8])
+@pytest.mark.parametrize("backbone", ["resnet50", "xception65"])
+def test_v3plus_with_aligned_corners_joins_maps_that_lie_on_each_other(backbone, output_stride):
+    options = {"backbone": backbone, "output_stride": output_stride, "rates": (1, 1, 1), "image_pooling": False}
+    assert decoder_shift(513, **options, align_corners=True) == pytest.approx(0, abs=1e-4)
