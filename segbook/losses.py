@@ -19,17 +19,12 @@ from segbook.metrics.label_maps import check_range, is_void
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def cross_entropy(
-    ignore_index: int = -100, class_weights: Tensor | None = None, mean: Callable[[Tensor], Tensor] | None = None
-) -> Loss:
+def cross_entropy(ignore_index: int = -100, class_weights: Tensor | None = None) -> Loss:
     """Mean of -w_c log p_c over the pixels that are not void, c being the true class of a pixel.
 
     ``class_weights`` [K] defaults to ones. The mean divides by the sum of the weights of the counted pixels, as PyTorch
     does (Caffe-SegNet divides by their number, which only changes the scale). A batch in which no pixel counts has the
     loss 0 and gradients of 0: ``torch.nn.CrossEntropyLoss`` gives nan there, which would end a training run.
-
-    ``mean`` is for processes that share a batch (``segbook.parallel``): it averages a number over them. Each then divides
-    by the mean sum of weights instead of its own, and the mean of their losses is that of the whole batch.
     """
 
     if class_weights is not None:
@@ -45,7 +40,6 @@ def cross_entropy(
         # -100 stands for void here, whatever the data's number is: it is never a class.
         total = F.cross_entropy(logits.float(), labels.where(valid, -100), weights, ignore_index=-100, reduction="sum")
         count = valid.sum() if weights is None else (weights[labels] * valid).sum()
-        count = count if mean is None else mean(count)
         # Nothing counted means total is 0 too, so any divisor but 0 will do.
         return total / count.where(count > 0, 1)
 

@@ -14,6 +14,9 @@ from PIL import Image
 import segbook
 from segbook import cli
 from segbook.course import doctor
+from segbook.course.saved import ModelCard, save_model
+from segbook.data.augment import normalize
+from segbook.models.unet import overlap_tile
 
 TINY = ["--width", "0.06", "--batch-size", "2", "--size", "32x48"]
 
@@ -318,3 +321,50 @@ def test_doctor_reports_damaged_data_instead_of_stopping(tmp_path):
     (tmp_path / "camvid" / "train" / "lonely.png").write_bytes(b"")
     finding = doctor.dataset("camvid")
     assert finding.state == "advice" and "lonely" in finding.text
+
+
+# ---------------------------------------------------------------- nets without padding, weights that are not numbers
+
+
+def test_an_unpadded_net_labels_every_pixel(tmp_path):
+    """The labels are those of the overlap-tile strategy, not the inner window stretched over the image."""
+    torch.manual_seed(0)
+    net = segbook.models.build("unet", 2, width=1 / 16, padding="valid").eval()
+    card = ModelCard("unet", 1 / 16, ["a", "b"], [[0, 0, 0], [255, 0, 0], [9, 9, 9]], None, "toy", {"padding": "valid"})
+    save_model(tmp_path / "model.pt", net, card)
+    folder = images_in(tmp_path / "images", "a.png", size=(60, 77))
+    assert cli.main(["predict", str(tmp_path / "model.pt"), str(folder), "--out", str(tmp_path / "out")]) == 0
+    pixels = torch.from_numpy(np.array(Image.open(folder / "a.png"))).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        right = overlap_tile(net, normalize(pixels)).argmax(1)[0].numpy()
+    assert 0 < right.mean() < 1
+    assert np.array_equal(np.array(Image.open(tmp_path / "out" / "labels" / "a.png")), right)
+
+
+def test_an_unpadded_net_is_exported_with_its_margin(tmp_path, capsys):
+    torch.manual_seed(0)
+    net = segbook.models.build("unet", 2, width=1 / 16, padding="valid").eval()
+    card = ModelCard("unet", 1 / 16, ["a", "b"], [[0, 0, 0]] * 3, [96, 128], "toy", {"padding": "valid"})
+    save_model(tmp_path / "model.pt", net, card)
+    assert cli.main(["export", str(tmp_path / "model.pt"), str(tmp_path / "net.ts")]) == 0
+    assert "logits [N, 2, H - 184, W - 184] out" in capsys.readouterr().out
+
+
+def test_weights_that_are_not_numbers_are_refused_by_name(tmp_path, capsys):
+    net = segbook.models.build("unet", 2, width=1 / 16)
+    card = ModelCard("unet", 1 / 16, ["a", "b"], [[0, 0, 0]] * 3, [32, 32], "toy")
+    path = tmp_path / "model.pt"
+    save_model(path, net, card)
+    saved = torch.load(path, weights_only=True)
+    saved["state"]["classifier.bias"][0] = float("nan")
+    torch.save(saved, path)
+    folder = images_in(tmp_path / "images", "a.png")
+    for command in (["predict", path, folder, "--out", tmp_path / "out"], ["export", path, tmp_path / "net.ts"]):
+        message = fails(capsys, *command)
+        assert str(path) in message and "weight classifier.bias are nan or infinite" in message
+    assert not (tmp_path / "out").exists() and not (tmp_path / "net.ts").exists()
+    with torch.no_grad():
+        net.classifier.bias[0] = float("inf")
+    with pytest.raises(FloatingPointError, match="such a model is not saved in"):
+        save_model(tmp_path / "other.pt", net, card)
+    assert not (tmp_path / "other.pt").exists()

@@ -1,5 +1,7 @@
 """Backbones: the papers' parameter counts and sizes, torchvision's weights, and the dense-equals-strided property."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torchvision
@@ -157,6 +159,36 @@ def test_bad_weights_are_refused(tmp_path):
     with pytest.raises(ValueError, match="vgg16 weights go with batch_norm=False"):
         state = torchvision.models.vgg16(weights=None).state_dict()
         backbones.VGG16(batch_norm=True).load_torchvision(state)
+
+
+@pytest.mark.parametrize("damage", ["cut", "web page", "empty", "a list", "code"])
+def test_a_damaged_file_in_the_cache_is_named_with_what_to_do(tmp_path, monkeypatch, damage):
+    """The usual case in a classroom: a download that was cut, or the login page of the network under the file's name."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    weights = torchvision.models.ResNet50_Weights.IMAGENET1K_V2
+    file = tmp_path / "hub" / "checkpoints" / Path(weights.url).name
+    file.parent.mkdir(parents=True)
+    torch.save([1, 2] if damage == "a list" else {"layer.weight": torch.rand(300)}, file)
+    content = {"cut": file.read_bytes()[:700], "web page": b"<!DOCTYPE html><html>Log in</html>", "empty": b"",
+               "code": b"cos\nsystem\n(S'touch hacked'\ntR."}  # fmt: skip
+    file.write_bytes(content.get(damage, file.read_bytes()))
+    with pytest.raises(backbones.WeightsNotFound) as caught:
+        backbones.ResNet("resnet50", weights=weights)
+    message = str(caught.value)
+    assert str(file) in message and "Delete it and load again" in message and weights.url in message
+    assert len(message) < 700 and file.exists()
+
+
+def test_the_file_of_another_net_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    weights = torchvision.models.ResNet50_Weights.IMAGENET1K_V2
+    file = tmp_path / "hub" / "checkpoints" / Path(weights.url).name
+    file.parent.mkdir(parents=True)
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), file)
+    for build in (lambda: backbones.ResNet("resnet50", weights=weights), lambda: backbones.VGG16(weights=weights)):
+        with pytest.raises(backbones.WeightsDoNotFit, match="do not fit this net.*Delete it and load again") as caught:
+            build()
+        assert str(file) in str(caught.value)
 
 
 @pytest.mark.parametrize("build", [backbones.VGG16, backbones.ResNet, backbones.Xception65])
