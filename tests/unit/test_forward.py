@@ -7,7 +7,7 @@ from torch import nn
 from segbook import models
 
 NETS = [
-    *((name, {}) for name in models.names()),
+    *((name, {}) for name in models.names(variants=True)),
     ("unet", {"padding": "valid"}),
     ("deeplab_v1", {"multi_scale": True}),
     ("deeplab_v2", {"backbone": "vgg16"}),

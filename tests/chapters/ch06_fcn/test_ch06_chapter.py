@@ -56,6 +56,7 @@ def test_heat_map_without_imagenet_weights(torch_cache, monkeypatch, capsys):
     assert names["view"].shape == (3, 96, 128)
 
 
+@pytest.mark.slow
 def test_heat_map_of_the_cat_with_imagenet_weights(torch_cache, monkeypatch, capsys):
     weights = torchvision.models.AlexNet_Weights.IMAGENET1K_V1
     torch.manual_seed(0)

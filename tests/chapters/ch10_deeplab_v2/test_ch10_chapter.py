@@ -85,6 +85,7 @@ class TestCropClassifier:
 class TestDeepLabV2:
     """arXiv 1606.00915."""
 
+    @pytest.mark.slow
     def test_both_backbones_end_at_stride_eight(self):
         with torch.device("meta"):
             for backbone in ("vgg16", "resnet50", "resnet101"):

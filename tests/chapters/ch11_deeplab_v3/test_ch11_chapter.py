@@ -25,6 +25,7 @@ def small(name="deeplab_v3", **options):
 
 
 @pytest.mark.parametrize("size", [(65, 65), (80, 113), (129, 64)])
+@pytest.mark.slow
 def test_torchvisions_logits_at_several_sizes(size):
     torch.manual_seed(0)
     theirs = torchvision.models.segmentation.deeplabv3_resnet50(weights=None, weights_backbone=None).eval()
@@ -117,6 +118,7 @@ def test_the_live_figure_says_what_it_draws():
         assert len(marks) == 9 and sum(line.get_marker() == "o" for line in marks) == taps
 
 
+@pytest.mark.slow
 def test_the_photograph_of_the_cat_with_weights_in_the_cache(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     checkpoints = tmp_path / "hub" / "checkpoints"
