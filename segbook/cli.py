@@ -160,9 +160,10 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("out", type=Path, metavar="OUT", help="NAME.ts for TorchScript, NAME.onnx for ONNX")
 
     sub = command("data", data, "list the data sets, fetch one, check a folder of your own, or write sample images")
-    actions = "list|fetch NAME|check FOLDER|sample"
+    actions = "list|fetch NAME|check FOLDER|import FOLDER OUT|sample"
     sub.add_argument("action", nargs="?", default="list", metavar=actions, help="default: list")
     sub.add_argument("name", nargs="?", metavar="NAME", help="data set to fetch, or folder to check")
+    sub.add_argument("target", nargs="?", type=Path, metavar="OUT", help="where `import` writes images and masks")
     sub.add_argument("--root", type=Path, help="data folder (default: SEGBOOK_DATA, else data/)")
     sub.add_argument("--out", type=Path, help="folder for the sample (default: data/sample)")
     sub.add_argument("--count", type=_positive, default=4, help="images in the sample (default: 4)")
@@ -453,6 +454,10 @@ def data(options) -> int:
         return _write_sample(options)
     if options.action in ("list", "sample"):
         raise UsageError(f"`segbook data {options.action}` takes no name, got {options.name!r}")
+    if options.action == "import":
+        return _import_coco(options)
+    if options.target is not None:
+        raise UsageError(f"`segbook data {options.action}` takes one name; {options.target} is one too many")
     if options.action == "check":
         return _check_folder(options)
     # `data camvid` is `data fetch camvid`.
@@ -463,6 +468,21 @@ def data(options) -> int:
     if name in (*segbook.data.GENERATED, "folder"):
         raise UsageError(f"{name} needs no download")
     print(f"{name}: {segbook.data.download_dataset(name, options.root)}")
+    return 0
+
+
+def _import_coco(options) -> int:
+    """Write masks from COCO's annotations, as a folder that `data check` and `train --root` read."""
+    if options.name is None or options.target is None:
+        raise UsageError("name the folder with COCO's files and the one to write: `segbook data import FOLDER OUT`")
+    try:
+        import pycocotools  # noqa: F401
+    except ModuleNotFoundError:
+        raise ValueError("reading COCO needs pycocotools: pip install pycocotools") from None
+    from segbook.data.importing import import_coco
+
+    count = import_coco(Path(options.name), options.target)
+    print(f"{count} images with their masks in {options.target}; next: python -m segbook data check {options.target}")
     return 0
 
 
