@@ -4,6 +4,7 @@ import pickle
 from pathlib import Path
 
 import torch
+import torchvision
 from torch import Tensor
 
 
@@ -28,7 +29,9 @@ def pretrained_state(weights) -> dict[str, torch.Tensor]:
             f"got {weights!r}"
         )
     try:
-        state = weights.get_state_dict(progress=True, check_hash=True)
+        # A file in the cache is not compared with its hash again: nothing in it may run as code.
+        plain = {"weights_only": True} if isinstance(weights, torchvision.models.WeightsEnum) else {}
+        state = weights.get_state_dict(progress=True, check_hash=True, **plain)
         if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
             raise ValueError("it holds something else than a state dict")
     except MemoryError:

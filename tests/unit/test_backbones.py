@@ -165,6 +165,7 @@ def test_bad_weights_are_refused(tmp_path):
 def test_a_damaged_file_in_the_cache_is_named_with_what_to_do(tmp_path, monkeypatch, damage):
     """The usual case in a classroom: a download that was cut, or the login page of the network under the file's name."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     weights = torchvision.models.ResNet50_Weights.IMAGENET1K_V2
     file = tmp_path / "hub" / "checkpoints" / Path(weights.url).name
     file.parent.mkdir(parents=True)
@@ -177,6 +178,7 @@ def test_a_damaged_file_in_the_cache_is_named_with_what_to_do(tmp_path, monkeypa
     message = str(caught.value)
     assert str(file) in message and "Delete it and load again" in message and weights.url in message
     assert len(message) < 700 and file.exists()
+    assert not (tmp_path / "hacked").exists(), "code in the file must not run"
 
 
 def test_the_file_of_another_net_is_named(tmp_path, monkeypatch):
