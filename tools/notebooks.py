@@ -12,6 +12,7 @@ no downloaded data), then normalises it. A notebook that fails is left as it was
 """
 
 import argparse
+import ast
 import base64
 import binascii
 import hashlib
@@ -309,6 +310,8 @@ def _code_cell(cell: NotebookNode, number: int) -> list[str]:
         )
     if re.search(r"#\s*(?:NBVAL_|PYTEST_VALIDATE_)", cell.source):
         found.append("has an nbval comment: use a tag")
+    if not {"solution", "check", "solution-only"} & set(_tags(cell)):
+        found += _asserts(cell.source)
     if cell.source.rstrip().endswith(";"):
         found.append("ends with a semicolon, which the tests do not honour: assign the value to _ instead")
     unknown = set(_tags(cell)) - TAGS
@@ -321,6 +324,26 @@ def _code_cell(cell: NotebookNode, number: int) -> list[str]:
         found.append("is tagged raises-exception and raised nothing")
     for output in cell.outputs:
         found += _output(output)
+    return found
+
+
+def _asserts(source: str) -> list[str]:
+    """An assertion says what it means, and comes, as a claim does, after the figure that would explain its failure."""
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:
+        return []
+    run_here = [s for s in statements if not isinstance(s, ast.FunctionDef | ast.ClassDef)]
+    nodes = [node for statement in run_here for node in ast.walk(statement)]
+    calls = [(ast.unparse(node.func), node.lineno) for node in nodes if isinstance(node, ast.Call)]
+    asserts = [node for node in nodes if isinstance(node, ast.Assert)]
+    judged = [node.lineno for node in asserts] + [line for name, line in calls if name == "sb.claim"]
+    drawn = [line for name, line in calls if name in ("sb.show", "sb.LiveFigure")]
+    found = []
+    if any(node.msg is None for node in asserts):
+        found.append("asserts without a message")
+    if judged and drawn and min(judged) < max(drawn):
+        found.append("asserts or claims something before its figure is shown")
     return found
 
 

@@ -239,6 +239,24 @@ def complaints(notebook, tmp_path) -> str:
     return "\n".join(tool.problems(tiny.save(notebook, tmp_path / "00_tiny.ipynb")))
 
 
+@pytest.mark.parametrize(
+    "source, complaint",
+    [
+        ("assert x == 1", "asserts without a message"),
+        ("for x in y:\n    assert x, 'why'\nsb.show(fig, alt='A line.')", "before its figure is shown"),
+        ("sb.claim('it holds', x)\nsb.show(fig, alt='A line.')", "before its figure is shown"),
+        ("assert x, 'why'\nsb.LiveFigure(draw)", "before its figure is shown"),
+        ("sb.show(fig, alt='A line.')\nassert x, 'why'\nsb.claim('it holds', x)", None),
+        ("def f(x):\n    assert x\nsb.show(f(1), alt='A line.')", None),
+    ],
+)
+def test_check_wants_a_message_and_the_figure_first(source, complaint, tmp_path):
+    told = complaints(broken_notebook(source), tmp_path)
+    assert complaint in told if complaint else "assert" not in told
+    told = complaints(broken_notebook((source, ["solution"]), ("sb.check.f(f)", ["check"])), tmp_path)
+    assert "assert" not in told, told
+
+
 def test_check_accepts_a_notebook_in_order(tmp_path):
     path = tmp_path / "00_tiny.ipynb"
     tool.write(tool.normalize(broken_notebook()), path)
