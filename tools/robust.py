@@ -73,7 +73,6 @@ def run_once(notebook: Path, setting: Setting, out: Path) -> Run:
     """Run a notebook once in a process of its own; its executed copy goes to a folder of the setting in ``out``."""
     folder = out / f"seed{setting.seed}-threads{setting.threads}"
     folder.mkdir(parents=True, exist_ok=True)
-    runner.lay_mathjax(folder)
     record = folder / f"{notebook.stem}.json"
     record.unlink(missing_ok=True)
     job = runner.Job(str(notebook), notebook.stem, str(folder), {"SEED": setting.seed})

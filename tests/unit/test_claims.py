@@ -8,6 +8,7 @@ import torch
 
 import segbook as sb
 from segbook.course.claims import ClaimFailed
+from segbook.course.kernels import pinned_environment
 
 
 @pytest.fixture
@@ -74,6 +75,10 @@ def test_a_failed_claim_is_an_error_only_where_it_is_strict_and_the_parameters_a
         sb.setup(dataset=stored)
         with pytest.raises(ClaimFailed):
             sb.claim("it holds", False)
+
+
+def test_stored_outputs_are_made_and_tested_strictly():
+    assert pinned_environment("x")["SEGBOOK_STRICT"] == "1"
 
 
 def test_claims_are_recorded_line_by_line(free, monkeypatch, tmp_path):
