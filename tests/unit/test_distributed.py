@@ -17,7 +17,7 @@ from segbook import parallel
 
 pytestmark = pytest.mark.slow  # processes of their own
 
-HERE = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parent
 
 
 def torchrun(processes: int, *arguments, folder: Path, code=0) -> str:
