@@ -135,7 +135,7 @@ class Evaluation:
     def __repr__(self) -> str:
         figures = f"mean IoU {self.mean_iou:.3f}, pixel accuracy {self.pixel_accuracy:.3f}"
         empty = "" if self.confusion.counts.any() else "no labelled pixel: "
-        return f"Scores({empty}{figures}, {len(self.per_image)} images)"
+        return f"Evaluation({empty}{figures}, {len(self.per_image)} images)"
 
 
 @explain_out_of_memory("batch_size")
