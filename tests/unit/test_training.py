@@ -882,7 +882,8 @@ def test_scores_of_a_known_answer():
     assert scores.classes == ("red", "green", "blue") and scores.iou.shape == (3,)
     assert scores.mean_iou == scores.confusion.mean_iou() != pytest.approx(3 / 4)
     assert (
-        repr(scores) == f"Evaluation(mean IoU {scores.mean_iou:.3f}, pixel accuracy {scores.pixel_accuracy:.3f}, 5 images)"
+        repr(scores)
+        == f"Evaluation(mean IoU {scores.mean_iou:.3f}, pixel accuracy {scores.pixel_accuracy:.3f}, 5 images)"
     )
 
 
