@@ -22,8 +22,8 @@ class ClaimFailed(AssertionError):
     """A claim that the stored text of a notebook relies on does not hold although nothing was changed."""
 
 
-def claim(text: str, condition, numbers: str = "", *, margin: float | None = None) -> bool:
-    """Print one line that says whether ``text`` holds in this run, and return it as a bool.
+def claim(text: str, condition, numbers: str = "", *, margin: float | None = None) -> None:
+    """Print one line that says whether ``text`` holds in this run.
 
     ``sb.claim("FCN-8s beats FCN-16s", a > b, f"{sb.measured(a)} against {sb.measured(b)}", margin=a - b)`` prints
     ``✓ holds in this run: FCN-8s beats FCN-16s (≈0.48 against ≈0.42)``; the place of a claim is after the figure that
@@ -50,7 +50,6 @@ def claim(text: str, condition, numbers: str = "", *, margin: float | None = Non
         _record(os.environ["SEGBOOK_CLAIMS"], text, held, numbers, margin)
     if not held and os.environ.get("SEGBOOK_STRICT") == "1" and _stored_parameters():
         raise ClaimFailed(f"the text of this notebook relies on what does not hold: {shown}")
-    return held
 
 
 def _truth(condition, text: str) -> bool:
