@@ -97,7 +97,7 @@ def train_one(wish: TrainOptions) -> int:
         "dataset": session.dataset,
         "profile": session.profile.name,
         "seed": session.seed,
-        "describe_overrides": changed,
+        "overrides": changed,
         "width": width,
         "options": options,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),

@@ -212,7 +212,7 @@ _FIELDS = (
     ("parameters", _positive, "a number above 0"),
     ("steps", _positive, "a number above 0"),
     ("seconds", lambda v: _positive(v) or v == 0, "a number of at least 0"),
-    ("describe_overrides", lambda v: isinstance(v, list) and all(map(_text, v)), "a list of texts"),
+    ("overrides", lambda v: isinstance(v, list) and all(map(_text, v)), "a list of texts"),
 )
 
 
@@ -227,7 +227,7 @@ def _as_row(path: Path, record: dict) -> Row:
         source=path.name,
         split=record["split"],
         parameters=record["parameters"],
-        note="; ".join(record["describe_overrides"]),
+        note="; ".join(record["overrides"]),
         iou=record["iou"],
         ours=True,
         record=record,

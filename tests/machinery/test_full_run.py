@@ -86,7 +86,7 @@ def test_dry_run(name, few, tmp_path):
     record = only_record(tmp_path)
     assert record == leaderboard.read(tmp_path / "results" / f"{dataset}-{name}.json")
     assert record["options"] == profiles.FULL.options_for(name) and record["profile"] == "full"
-    assert record["steps"] == 2 and record["size"] == [64, 96] and len(record["describe_overrides"]) == 4
+    assert record["steps"] == 2 and record["size"] == [64, 96] and len(record["overrides"]) == 4
     assert record["recipe"]["augment"]["crop"] == [64, 96] and record["recipe"]["mixed_precision"]
     assert record["images_per_second"] > 0 and record["hardware"]["device"] == "cpu"
     assert list(record["iou"]) == list(segbook.data.DRIVING_CLASSES)
@@ -379,7 +379,7 @@ def children(few, monkeypatch):
         record = {
             "format": leaderboard.FORMAT, "model": parsed.model, "dataset": "street", "split": "test", "mean_iou": 0.5,
             "pixel_accuracy": 0.9, "iou": {}, "size": [64, 96], "width": 1, "parameters": 1, "steps": 1, "seconds": 1,
-            "describe_overrides": [],
+            "overrides": [],
         }  # fmt: skip
         parsed.out.mkdir(parents=True)
         (parsed.out / "scores.json").write_text(json.dumps(record))

@@ -24,7 +24,7 @@ def record(**changes) -> dict:
         "parameters": 31_038_283,
         "steps": 4000,
         "seconds": 400.0,
-        "describe_overrides": [],
+        "overrides": [],
     } | changes
 
 
@@ -59,7 +59,7 @@ def test_scores_that_could_not_be_confirmed_stay_out():
 
 def test_ours_and_theirs_in_one_order(tmp_path):
     write(tmp_path)
-    write(tmp_path, "camvid-fcn8s.json", model="fcn8s", mean_iou=0.5, describe_overrides=["width 0.1 instead of 1"])
+    write(tmp_path, "camvid-fcn8s.json", model="fcn8s", mean_iou=0.5, overrides=["width 0.1 instead of 1"])
     write(tmp_path, "street-unet.json", dataset="street")
     write(tmp_path, "bench-machine.json", content="[]")
     ours = leaderboard.committed("camvid", tmp_path)
@@ -95,7 +95,7 @@ def test_damaged_files_are_refused_by_name(tmp_path, content, message):
     "changes",
     [
         {"mean_iou": None}, {"mean_iou": 61.2}, {"mean_iou": True}, {"pixel_accuracy": "0.9"}, {"iou": {"sky": 2}},
-        {"iou": [0.5]}, {"size": [360]}, {"parameters": 0}, {"split": ""}, {"seconds": -1}, {"describe_overrides": "none"},
+        {"iou": [0.5]}, {"size": [360]}, {"parameters": 0}, {"split": ""}, {"seconds": -1}, {"overrides": "none"},
     ],
     ids=str,
 )  # fmt: skip
@@ -115,7 +115,7 @@ def test_a_missing_value_is_refused_by_name(tmp_path):
 
 
 def test_the_table_marks_ours_and_gives_the_rules(tmp_path):
-    write(tmp_path, describe_overrides=["width 0.1 instead of 1"])
+    write(tmp_path, overrides=["width 0.1 instead of 1"])
     text = leaderboard.text("camvid", tmp_path)
     (ours,) = [line for line in text.splitlines() if line.startswith("→")]
     assert "unet" in ours and "0.612" in ours and "360×480" in ours and ours.endswith("]")

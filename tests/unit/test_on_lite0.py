@@ -109,7 +109,7 @@ def test_train_on_the_backbone(installed, tmp_path, monkeypatch, capsys):
     assert cli.main([*command, "--out", str(tmp_path)]) == 0
     record = json.loads((tmp_path / "scores.json").read_text())
     assert record["options"] == {"backbone": LITE0} and record["width"] == 1.0
-    assert f"on {LITE0} with ImageNet weights" in record["describe_overrides"]
+    assert f"on {LITE0} with ImageNet weights" in record["overrides"]
     model, card = load_model(tmp_path / "model.pt")
     assert card.options == {"backbone": LITE0} and model(torch.rand(1, 3, 32, 48)).shape == (1, 11, 32, 48)
 
