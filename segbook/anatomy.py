@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from segbook.guards import whole
+
 
 def count_parameters(model: nn.Module, trainable_only: bool = True) -> int:
     """Number of learnable values: weights, biases, batch-norm scale and shift; not batch norm's running statistics.
@@ -88,6 +90,12 @@ def stages(model: nn.Module, input_size: tuple[int, int], in_channels: int = 3) 
 
 def _run_on_meta(model: nn.Module, input_size: tuple[int, int], in_channels: int):
     """Run one image without numbers. Returns rows (name, output shape, module or None, MACs), and the model's MACs."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"expected a net (torch.nn.Module), got {type(model).__name__}")
+    if not isinstance(input_size, tuple | list | torch.Size) or len(input_size) != 2:
+        raise ValueError(f"input_size is (height, width) in pixels, such as (360, 480); got {input_size!r}")
+    for name, length in zip(("the height", "the width", "in_channels"), (*input_size, in_channels)):
+        whole(name, length, 1)
     model = _meta_copy(model)
     rows = []
     counter = FlopCounterMode(display=False)
@@ -109,6 +117,11 @@ def _run_on_meta(model: nn.Module, input_size: tuple[int, int], in_channels: int
     try:
         with counter, torch.no_grad():
             model(torch.empty(1, in_channels, *input_size, device="meta"))
+    except RuntimeError as error:
+        reads = next((part.in_channels for part in model.modules() if isinstance(part, nn.Conv2d)), in_channels)
+        if reads == in_channels:
+            raise
+        raise ValueError(f"this net reads images of {reads} channels: say in_channels={reads}") from error
     finally:
         for handle in handles:
             handle.remove()

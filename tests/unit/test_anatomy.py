@@ -226,3 +226,20 @@ def test_receptive_field_refuses_what_it_cannot_follow():
         receptive_field([(3, 0.5)])
     with pytest.raises(ValueError, match="stride"):
         receptive_field([(3, 0)])
+
+
+@pytest.mark.parametrize(
+    "net, size, channels, error, message",
+    [
+        (nn.Conv2d(3, 4, 3), 224, 3, ValueError, r"input_size is \(height, width\).*got 224"),
+        (nn.Conv2d(3, 4, 3), (224,), 3, ValueError, "input_size is"),
+        (nn.Conv2d(3, 4, 3), (224, 1.5), 3, ValueError, "the width must be a whole number of at least 1, got 1.5"),
+        (nn.Conv2d(3, 4, 3), (0, 32), 3, ValueError, "the height must be a whole number of at least 1, got 0"),
+        (nn.Conv2d(1, 4, 3), (32, 32), 3, ValueError, "reads images of 1 channels: say in_channels=1"),
+        ("unet", (32, 32), 3, TypeError, "expected a net .torch.nn.Module., got str"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused_by_name(net, size, channels, error, message):
+    for count in (count_macs, stages):
+        with pytest.raises(error, match=message):
+            count(net, size, channels)
