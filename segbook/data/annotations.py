@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from segbook.data.class_lists import BACKGROUND_WORDS, VOID_WORDS
-from segbook.data.files import _UNREADABLE, IMAGE_SUFFIXES, BadData, opened
+from segbook.data.files import _UNREADABLE, IMAGE_SUFFIXES, BadData, first_few, opened, stored_numbers
 
 #: Larger images than this are taken for a mistake in a JSON, before memory is asked for them.
 _MAX_PIXELS = 200_000_000
@@ -70,7 +70,7 @@ def read_numbers(path: Path, page: int = 0) -> np.ndarray:
         if page:
             image.seek(page)
         if image.mode in ("L", "P", "1"):
-            return np.asarray(image).astype(np.uint8)
+            return stored_numbers(image)
         if image.mode in ("LA", "PA", "La"):
             return np.asarray(image)[..., 0].copy()
         if image.mode.startswith(("I", "F")):
@@ -125,13 +125,32 @@ class Colors:
 
 
 def read_colors(path: Path, page: int = 0) -> np.ndarray:
-    """The colours of a label file, uint8 [H, W, 3]; what is transparent keeps its colour."""
+    """The colours of a label file, uint8 [H, W, 3]; what is transparent keeps its colour.
+
+    Raises BadData where something was erased over a colour that stands elsewhere too: a viewer shows it as unlabelled.
+    """
     with opened(path, "a label map") as image:
         if page:
             image.seek(page)
         if image.mode.startswith(("I", "F")):
             raise BadData(f"{path}: pixels of mode {image.mode}; colours have 8 bits a channel")
+        if image.mode == "RGBA":
+            _refuse_erased(path, np.asarray(image))
         return np.asarray(image.convert("RGB"))
+
+
+def _refuse_erased(path: Path, pixels: np.ndarray) -> None:
+    erased = pixels[..., 3] == 0
+    if not erased.any() or erased.all():
+        return
+    codes = color_codes(pixels[..., :3])
+    both = count_codes(codes[erased]).keys() & count_codes(codes[~erased]).keys()
+    if both:
+        count = int(np.isin(codes[erased], list(both)).sum())
+        raise BadData(
+            f"{path}: {count:,} pixels are erased (transparent) over {first_few(map(color_name, both), 3)}, which stands "
+            "elsewhere too. Are they labelled? Paint them, or save the file without transparency"
+        )
 
 
 def bands(size: tuple[int, int]):

@@ -353,7 +353,17 @@ def read_label_values(path: Path) -> np.ndarray:
             raise BadData(
                 f"{path}: a label map holds one 8-bit number a pixel (grey or palette PNG), this one is {image.mode}"
             )
-        return np.asarray(image).astype(np.uint8)
+        return stored_numbers(image)
+
+
+def stored_numbers(image: Image.Image) -> np.ndarray:
+    """The numbers of an opened grey or palette image as its file has them, uint8 [H, W].
+
+    Pillow stretches grey PNGs of 2 and 4 bits a pixel to 0…255: 1 becomes 85 or 17.
+    """
+    form = next((tile[3] for tile in image.tile), "")
+    stretch = {"L;2": 85, "L;4": 17}.get(form[0] if isinstance(form, tuple) else form, 1)
+    return np.asarray(image).astype(np.uint8) // np.uint8(stretch)
 
 
 def label_table(classes: dict[int, int]) -> np.ndarray:

@@ -389,7 +389,8 @@ def _classes(own: OwnFolder) -> None:
         _nothing_to_tell_apart(own, {codes.get(code, -1) for code in counts})
     elif isinstance(own.reader, Polygons):
         found = {own.reader.index_of(label) for census in seen.values() for label in census.shapes}
-        _nothing_to_tell_apart(own, found | {own.reader.outside})
+        if found:  # files without a shape are images on which there was nothing to draw
+            _nothing_to_tell_apart(own, found | {own.reader.outside})
 
 
 def _without_path(error: BadData, path: Path) -> str:
@@ -549,7 +550,7 @@ def _look_at_numbers(own: OwnFolder, seen: dict[Pair, Census], listed: ClassList
 def _nothing_to_tell_apart(own: OwnFolder, found: set[int]) -> None:
     """``found``: the class indices that occur, -1 among them where something is no class."""
     real = found - {-1, VOID}
-    if -1 in found or len(real) > 1:
+    if not found or -1 in found or len(real) > 1:  # nothing at all: no file could be read, which is said elsewhere
         return
     place = own.layout.listing or own.layout.places[0].labels
     if real:

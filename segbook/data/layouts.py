@@ -9,6 +9,7 @@ label's name ends in a mark such as ``_mask``, where upper and lower case differ
 another way. Hidden files and what macOS adds (``._x.jpg``, ``__MACOSX``) are left out.
 """
 
+import glob
 import json
 import unicodedata
 from collections.abc import Callable
@@ -323,7 +324,11 @@ def pair_place(place: Place, folder: Path) -> tuple[list[tuple[str, Path, Path]]
     for key, image in images.items():
         label = _partner(key, labels)
         if label is None:
-            faults.append(Fault("no labels", key, short(folder, image), f"nothing in {place.labels.name}/"))
+            near = [p.name for p in sorted(place.labels.glob(f"{glob.escape(image.stem)}.*")) if p != image]
+            text = f"nothing in {place.labels.name}/"
+            if near:
+                text = f"{place.labels.name}/{near[0]} is no label map: those are PNG, BMP, TIFF or PGM"
+            faults.append(Fault("no labels", key, short(folder, image), text))
             continue
         taken.add(label)
         path = labels[label]

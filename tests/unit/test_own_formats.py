@@ -6,6 +6,9 @@ Every test makes its folder itself: six small images with three classes whose la
 import base64
 import io
 import json
+import shutil
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -614,3 +617,60 @@ def test_names_of_files_cannot_write_to_the_terminal(tmp_path):
     Image.fromarray(photo(0)).save(tmp_path / "images" / "b\n\x1b[31m.png")
     told = str(inspect_folder(tmp_path))
     assert "\x1b" not in told and "b\\n\\x1b[31m.png: nothing in masks/" in told
+
+
+def png_of_few_bits(values: np.ndarray, bits: int) -> bytes:
+    """A grey PNG of 2 or 4 bits a pixel, written by hand: Pillow writes none."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    height, width = values.shape
+    shifts = np.arange(8 - bits, -1, -bits)
+    rows = (values.reshape(height, -1, 8 // bits) << shifts).sum(-1).astype(np.uint8)
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_grey_png_of_few_bits_keeps_its_numbers(tmp_path, bits):
+    folder(tmp_path, names=NAMES)
+    for number in range(6):
+        (tmp_path / f"masks/p{number}.png").write_bytes(png_of_few_bits(truth(number), bits))
+    assert not inspect_folder(tmp_path).faults
+    assert np.array_equal(read(tmp_path), truths())
+
+
+def test_colours_that_were_erased_are_asked_about(tmp_path):
+    def erased(values):
+        pixels = np.concatenate([COLORS[values], np.full((*values.shape, 1), 255, np.uint8)], axis=2)
+        pixels[:3, :, 3] = 0  # background, which stands elsewhere too
+        return Image.fromarray(pixels)
+
+    listed = [f"{r} {g} {b} {name}" for (r, g, b), name in zip(COLORS, NAMES)]
+    folder(tmp_path, mask=erased, names=listed)
+    with pytest.raises(data.BadData, match=r"96 pixels are erased \(transparent\) over 0 0 0.*Paint them"):
+        read(tmp_path)
+    assert inspect_folder(tmp_path).faults
+
+    def background_left_open(values):
+        pixels = np.concatenate([COLORS[values], 255 * (values[..., None] > 0).astype(np.uint8)], axis=2)
+        return Image.fromarray(pixels)
+
+    folder(tmp_path, mask=background_left_open, names=listed)
+    assert np.array_equal(read(tmp_path), truths())
+
+
+def test_a_label_file_of_a_kind_that_is_not_read_is_named(tmp_path):
+    folder(tmp_path, masks="masks/{}.gif", names=NAMES)
+    refused(tmp_path, "p0.gif is no label map: those are PNG, BMP, TIFF or PGM")
+
+
+def test_polygon_files_without_a_shape_are_images_of_background(tmp_path):
+    folder(tmp_path, masks="unused/{}.png", names=["background", "cat"], count=2)
+    for path in sorted((tmp_path / "images").glob("*.png")):
+        content = json.dumps({"shapes": [], "imageHeight": 24, "imageWidth": 32})
+        path.with_suffix(".json").write_text(content, encoding="utf-8-sig")
+    shutil.rmtree(tmp_path / "unused")
+    assert not read(tmp_path).any()
