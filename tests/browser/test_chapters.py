@@ -133,7 +133,7 @@ def exercises(notebook) -> list[tuple[int, int, str]]:
 
 
 def wrong_answers(chapter: str) -> dict:
-    path = ROOT / "tests" / "exercises" / f"chapter_{chapter}.py"
+    (path,) = (ROOT / "tests" / "chapters").glob(f"ch{chapter}_*/wrong_answers.py")
     spec = importlib.util.spec_from_file_location(f"browser_wrong_{chapter}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
