@@ -145,15 +145,25 @@ def evaluate(model: nn.Module, dataset, *, batch_size: int = 16, device=None) ->
     Of a net that declares a margin, the inner window that it answers is compared, as in training. A data set without a
     labelled pixel scores nan. Raises what :func:`predict` raises.
     """
-    confusion = ConfusionMatrix(dataset.num_classes, dataset.ignore_index)
-    per_image, names = [], dataset.names()
-    for images, masks in in_batches(dataset, batch_size):
-        logits = answer(model, images, device, dataset.num_classes, names[len(per_image) :])
-        labels = logits.argmax(dim=1).cpu()
-        for prediction, target in zip(labels, center_crop(masks, labels.shape[-2:])):
-            one = ConfusionMatrix(dataset.num_classes, dataset.ignore_index).update(prediction, target)
-            per_image.append(one.mean_iou() if one.counts.any() else math.nan)
-            confusion = confusion + one
+
+    def answers():
+        names = dataset.names()
+        for images, masks in in_batches(dataset, batch_size):
+            logits = answer(model, images, device, dataset.num_classes, names)
+            names = names[len(images) :]
+            labels = logits.argmax(dim=1).cpu()
+            yield from zip(labels, center_crop(masks, labels.shape[-2:]))
+
+    return tally(dataset, answers())
+
+
+def tally(dataset, answers) -> Evaluation:
+    """The :class:`Evaluation` of ``answers``, a pair (prediction, target) of label maps [h, w] for each image in order."""
+    confusion, per_image = ConfusionMatrix(dataset.num_classes, dataset.ignore_index), []
+    for prediction, target in answers:
+        one = ConfusionMatrix(dataset.num_classes, dataset.ignore_index).update(prediction, target)
+        per_image.append(one.mean_iou() if one.counts.any() else math.nan)
+        confusion = confusion + one
     return Evaluation(confusion, dataset.classes, torch.tensor(per_image, dtype=torch.float64))
 
 
@@ -186,9 +196,14 @@ def predict(
     results = []
     for batch in images.split(batch_size):
         logits = answer(model, batch, device)
-        labels = logits.argmax(dim=1).to(torch.uint8 if logits.shape[1] <= 256 else torch.int64)
+        labels = logits.argmax(dim=1).to(label_type(logits.shape[1]))
         results.append((logits.float().softmax(dim=1) if probabilities else labels).cpu())
     return torch.cat(results)
+
+
+def label_type(num_classes: int) -> torch.dtype:
+    """The type of predicted labels: bytes, but above 256 classes, where a byte would wrap, int64."""
+    return torch.uint8 if num_classes <= 256 else torch.int64
 
 
 @torch.inference_mode()

@@ -12,8 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from segbook.evaluation import Evaluation, predict
-from segbook.metrics import ConfusionMatrix
+from segbook.evaluation import Evaluation, label_type, predict, tally
 from segbook.models.unet import mirrored
 
 #: A tile and what is kept of it: its first and last row or column, and those of the kept part; the last are excluded.
@@ -117,22 +116,23 @@ def enlarge_labels(probabilities: Tensor, size: tuple[int, int], band: int = 2_0
     (height, width), rows_there = size, probabilities.shape[-2]
     # Where the centre of each row lies among the rows that there are.
     places = ((torch.arange(height) + 0.5) * rows_there / height - 0.5).clamp(0, rows_there - 1)
-    labels = torch.empty(size, dtype=torch.uint8)
+    labels = torch.empty(size, dtype=label_type(len(probabilities)))
     for rows in torch.arange(height).split(max(1, band // width)):
         above = places[rows].floor().long()
         below = (above + 1).clamp(max=rows_there - 1)
         lines = torch.lerp(probabilities[:, above], probabilities[:, below], (places[rows] - above)[:, None])
         wide = nn.functional.interpolate(lines[None], (len(rows), width), mode="bilinear")[0]
-        labels[rows[0] : rows[-1] + 1] = wide.argmax(0).byte()
+        labels[rows[0] : rows[-1] + 1] = wide.argmax(0)
     return labels
 
 
 def evaluate_tiled(model: nn.Module, dataset, tile: tuple[int, int], *, device=None) -> Evaluation:
     """:func:`segbook.evaluate` for images of any size: each is read when its turn comes and scored at its own resolution."""
-    confusion, per_image = ConfusionMatrix(dataset.num_classes, dataset.ignore_index), []
-    for image, target in (dataset[i] for i in range(len(dataset))):
-        labels = predict_tiled(model, image.as_subclass(Tensor), tile, device=device)
-        one = ConfusionMatrix(dataset.num_classes, dataset.ignore_index).update(labels, target.as_subclass(Tensor))
-        per_image.append(one.mean_iou() if one.counts.any() else math.nan)
-        confusion = confusion + one
-    return Evaluation(confusion, dataset.classes, torch.tensor(per_image, dtype=torch.float64))
+    pairs = (dataset[i] for i in range(len(dataset)))
+    return tally(
+        dataset,
+        (
+            (predict_tiled(model, image.as_subclass(Tensor), tile, device=device), target.as_subclass(Tensor))
+            for image, target in pairs
+        ),
+    )

@@ -14,12 +14,14 @@ from segbook._bars import progress
 from segbook.data.files import BadData
 
 
-def check_dataset(dataset, name: str = "dataset") -> None:
-    """Raise TypeError for what is no data set of ours, such as a ``Subset`` of torch.utils.data, and name the way out."""
-    needed = ("tensors", "num_classes")
+def check_dataset(dataset, name: str = "dataset", needed=("tensors", "num_classes")) -> None:
+    """Raise TypeError for what is no data set of ours, such as a ``Subset`` of torch.utils.data, and name the way out.
+
+    ``needed``: the attributes that the caller will use.
+    """
     if not all(hasattr(dataset, attribute) for attribute in needed):
         raise TypeError(
-            f"{name} must be a SegmentationDataset, such as segbook.data.load gives, not {type(dataset).__name__}; its "
+            f"{name} must be a SegmentationDataset, such as sb.data.load gives, not {type(dataset).__name__}; its "
             "method subset(indices) chooses images"
         )
 

@@ -188,11 +188,7 @@ LAYOUTS: tuple[tuple[str, Callable], ...] = (
 
 def _json_with(*keys: str):
     def recognise(folder: Path) -> bool:
-        for path in _jsons(folder):
-            try:
-                sheet = json.loads(path.read_text(encoding="utf-8-sig"))
-            except (OSError, ValueError, RecursionError):
-                continue
+        for sheet in _sheets(folder):
             sheet = sheet[0] if isinstance(sheet, list) and sheet else sheet
             if isinstance(sheet, dict) and set(keys) <= sheet.keys():
                 return True
@@ -206,13 +202,18 @@ def _jsons(folder: Path) -> list[Path]:
     return [path for pattern in ("*.json", "*/*.json", "*/*/*.json") for path in sorted(folder.glob(pattern))[:3]]
 
 
-def _first_json_value_has(folder: Path) -> bool:
-    """VGG's annotator: a JSON from image keys to what has regions, or the project with such a JSON inside."""
+def _sheets(folder: Path):
+    """What stands in these files; those that cannot be read are passed over."""
     for path in _jsons(folder):
         try:
-            sheet = json.loads(path.read_text(encoding="utf-8-sig"))
+            yield json.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, RecursionError):
             continue
+
+
+def _first_json_value_has(folder: Path) -> bool:
+    """VGG's annotator: a JSON from image keys to what has regions, or the project with such a JSON inside."""
+    for sheet in _sheets(folder):
         if isinstance(sheet, dict):
             values = sheet.get("_via_img_metadata", sheet)
             if isinstance(values, dict) and any(isinstance(v, dict) and "regions" in v for v in values.values()):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from segbook._bars import progress as progress_bar
 from segbook.data.augment import normalize
+from segbook.data.dataset import check_dataset
 from segbook.devices import default_device, explain_out_of_memory, is_out_of_memory
 from segbook.evaluation import at_image_size, check_finite_weights, eval_mode, evaluate
 from segbook.layers import center_crop
@@ -93,11 +94,7 @@ def check_data(train, val) -> None:
     """Refuse what is no data set, bad files, sets without a label, and a validation set of other classes than ``train``."""
     given = {"train": train} | ({} if val is None else {"val": val})
     for name, data in given.items():
-        if not all(hasattr(data, needed) for needed in ("tensors", "names", "classes", "num_classes", "ignore_index")):
-            raise TypeError(
-                f"{name} must be a SegmentationDataset, such as sb.data.load gives, not {type(data).__name__}; its "
-                "method subset(indices) chooses images"
-            )
+        check_dataset(data, name, ("tensors", "names", "classes", "num_classes", "ignore_index"))
         if 0 <= data.ignore_index < data.num_classes:
             raise ValueError(f"the ignore_index of {name} is {data.ignore_index}, which is one of its classes")
     if val is not None and tuple(val.classes) != tuple(train.classes):
